@@ -1,0 +1,247 @@
+"""The Rust core. Public names are re-exported where they belong: `roomcast.codec`, `roomcast.server`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar, final
+
+from typing_extensions import Buffer
+
+from roomcast.types import Limits, PacketType
+
+_S = TypeVar("_S")
+
+@final
+class Packet:
+    """One Socket.IO packet, immutable.
+
+    Args:
+        type: One of `PacketType`; ``BINARY_EVENT`` and ``BINARY_ACK`` are taken as ``EVENT`` and ``ACK``.
+        data: EVENT: list or tuple, first the event name. ACK: list or tuple of arguments. CONNECT: a dict or ``None``.
+            CONNECT_ERROR: a dict or a string. DISCONNECT: ``None``. Kept as it is, not copied.
+        nsp: Namespace; starts with ``/``.
+        id: Acknowledgement id, or ``None``.
+
+    Raises:
+        ValueError: If ``type`` is none of the seven, or ``id`` is negative or above 2^63 - 1.
+
+    Source:
+        socket.io-parser, ``Packet``.
+    """
+
+    __match_args__ = ("type", "data", "nsp", "id")
+    def __new__(cls, type: int, data: Any = None, nsp: str = "/", id: int | None = None) -> Packet: ...
+    @property
+    def type(self) -> PacketType: ...
+    @property
+    def data(self) -> Any: ...
+    @property
+    def nsp(self) -> str: ...
+    @property
+    def id(self) -> int | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class RawJSON:
+    """Serialised JSON that the encoder copies into the packet as it is.
+
+    Args:
+        json: One JSON value in UTF-8. Checked for being well-formed once, here.
+
+    Raises:
+        ValueError: If it is not exactly one well-formed JSON value.
+
+    Source:
+        roomcast.
+    """
+
+    def __new__(cls, json: bytes | str) -> RawJSON: ...
+    def __bytes__(self) -> bytes: ...
+
+@final
+class EncodedPacket:
+    """A packet in its wire form, immutable and shared by all its recipients.
+
+    Attributes:
+        text: The Engine.IO text message: its type digit ``4``, then the Socket.IO packet.
+        attachments: One Engine.IO binary message each, to follow the text without anything between.
+        size: Bytes of all messages together, the text counted in UTF-8.
+    """
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def attachments(self) -> tuple[bytes, ...]: ...
+    @property
+    def size(self) -> int: ...
+
+@final
+class Encoder:
+    """Turns packets into their wire form, with the limits and the hook of one server or client.
+
+    Args:
+        limits: ``max_attachments``, ``max_depth`` and ``max_int_digits`` apply.
+        default: Called for an object that JSON does not know, as in ``json.dumps(default=)``; returns what stands for it, or
+            raises ``TypeError`` if it does not know the type either. It comes before the ready support for dates, UUIDs,
+            decimals, enums, dataclasses, msgspec Structs and Pydantic models.
+    """
+
+    def __new__(
+        cls, limits: Limits | None = None, default: Callable[[Any], Any] | None = None
+    ) -> Encoder: ...
+    def encode(self, packet: Packet, /) -> list[str | bytes]:
+        """Return the wire form: the text of the packet, then its attachments.
+
+        Raises:
+            EncodeError: If a value has no JSON form, or a limit is passed; it names the path to the value.
+            ReservedEventError: If the event belongs to the library.
+
+        Cost:
+            Linear in the data; one crossing, one walk.
+
+        Source:
+            socket.io-parser, ``Encoder.encode``.
+        """
+
+    def encode_event(
+        self, nsp: str, event: str | float, args: tuple[Any, ...], id: int | None = None, /
+    ) -> EncodedPacket:
+        """Encode an EVENT to be emitted; errors as in `encode`, paths as if event and arguments were one list."""
+
+    def encode_packet(
+        self, type: int, nsp: str, data: Any = None, id: int | None = None, /
+    ) -> EncodedPacket:
+        """Encode a packet of any type to be sent; errors as in `encode`."""
+
+@final
+class Decoder:
+    """Turns what one connection receives into packets; at most one packet is unfinished at a time.
+
+    Args:
+        limits: What a packet may measure.
+        max_attachments: Overrides the limit of that name.
+
+    A decoder belongs to one connection and may be used from any thread, one call at a time.
+    """
+
+    def __new__(
+        cls, limits: Limits | None = None, *, max_attachments: int | None = None
+    ) -> Decoder: ...
+    def feed(self, data: str | Buffer, start: int = 0, /) -> Packet | None:
+        """Take the next message of the connection: text is a packet, anything else an attachment.
+
+        Args:
+            data: The message. Attachments of type ``bytes`` are kept, others are copied.
+            start: Index of the packet's first character in a text, ASCII up to there (1 skips an Engine.IO type digit).
+
+        Returns:
+            The finished packet, or ``None`` while attachments are missing. Types 5 and 6 come out as ``EVENT`` and ``ACK``.
+
+        Raises:
+            PacketError: If the peer's message is no packet. From then on every call raises it, with the kind
+                ``DECODER_CLOSED``: the connection can only be closed.
+
+        Cost:
+            Linear in the message; one crossing, one walk.
+
+        Source:
+            socket.io-parser, ``Decoder.add``.
+        """
+
+    def close(self) -> None:
+        """Forget an unfinished packet and refuse further input."""
+
+    @property
+    def pending_size(self) -> int:
+        """Bytes of the unfinished packet, 0 without one."""
+
+@final
+class Rooms(Generic[_S]):
+    """Who is in which room; a socket is any Python object, known by its id.
+
+    It belongs to one event loop; a lock makes it safe, not fast, to use from several threads. Room names are `str`. A
+    socket's id is a room of its own in a separate key space: it holds exactly that socket, and nobody can join or leave it.
+
+    Source:
+        socket.io-adapter, ``Adapter.rooms`` and ``Adapter.sids``. Differs from socket.io-adapter: own rooms cannot be joined
+        by others, because a peer that chooses room names must not be able to read what is sent to an id.
+    """
+
+    def __new__(cls) -> Rooms[_S]: ...
+    def add(self, id: str, socket: _S, /) -> None:
+        """Add a socket that is in no room yet but its own.
+
+        Raises:
+            ValueError: If the id is there already.
+        """
+
+    def remove(self, id: str, /) -> list[str]:
+        """Remove a socket; return the rooms that ceased to exist. An unknown id is ignored."""
+
+    def join(self, id: str, rooms: Iterable[str], /) -> list[str]:
+        """Put a socket into rooms; return those that are new to it. An unknown id is ignored."""
+
+    def leave(self, id: str, room: str, /) -> bool:
+        """Take a socket out of a room; return whether it was in it. An unknown id is ignored."""
+
+    def rooms_of(self, id: str, /) -> set[str]:
+        """Return a new set of the rooms of a socket, its own (its id) included; empty for an unknown id."""
+
+    def get(self, id: str, /) -> _S | None:
+        """Return the socket of an id."""
+
+    def members(self, room: str, /) -> int:
+        """Return the number of sockets in a room; 0 for a room that does not exist."""
+
+    def select(
+        self,
+        to: Sequence[str] = (),
+        all_of: Sequence[str] = (),
+        except_: Sequence[str] = (),
+    ) -> list[_S]:
+        """Return the sockets that a broadcast reaches: (union of ``to``) ∩ (each of ``all_of``) − (union of ``except_``).
+
+        Args:
+            to: Rooms or socket ids, in any order; repeats are harmless. Empty means every socket.
+            all_of: Rooms that a socket must all be in. Empty means no such condition.
+            except_: Rooms or socket ids whose members are left out, even if a room above holds them.
+
+        Returns:
+            The sockets, each once. A new list; the order is not promised.
+
+        Cost:
+            Linear in the members of the rooms named; one crossing. Without ``to`` and ``all_of``: linear in the sockets.
+
+        Source:
+            socket.io-adapter, ``Adapter.apply`` and ``computeExceptSids``; ``all_of`` is roomcast's own.
+        """
+
+    def room_names(self) -> list[str]:
+        """Return the names of all rooms that have members, own rooms not included."""
+
+    def __len__(self) -> int:
+        """Return the number of sockets."""
+
+def encode(
+    packet: Packet,
+    /,
+    *,
+    default: Callable[[Any], Any] | None = None,
+    limits: Limits | None = None,
+) -> list[str | bytes]:
+    """Return the wire form of a packet: its text, then its attachments.
+
+    Args:
+        packet: The packet. Its data is not changed; buffers that can change are copied.
+        default: Called for an object that JSON does not know, as in ``json.dumps(default=)``.
+        limits: What a packet may measure.
+
+    Raises:
+        EncodeError: If a value has no JSON form, or a limit is passed; it names the path to the value.
+        ReservedEventError: If the event belongs to the library.
+
+    Cost:
+        Linear in the data; one crossing, one walk.
+
+    Source:
+        socket.io-parser, ``Encoder.encode``.
+    """

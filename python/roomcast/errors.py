@@ -1,0 +1,156 @@
+"""The exceptions of roomcast, in one tree.
+
+The type says whose fault it is: `PacketError` is the peer's (it sent something that no packet may look like), everything
+that derives from `UsageError` is the caller's and is raised at the call that caused it.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+__all__ = [
+    "AckTimeoutError",
+    "ConnectError",
+    "DisconnectedError",
+    "EncodeError",
+    "MissingDependencyError",
+    "PacketError",
+    "PacketErrorKind",
+    "ReservedEventError",
+    "RoomcastError",
+    "UsageError",
+]
+
+
+class RoomcastError(Exception):
+    """Base of every exception that roomcast raises on purpose."""
+
+
+class PacketErrorKind(StrEnum):
+    """What is wrong with the bytes of a peer."""
+
+    UNKNOWN_PACKET_TYPE = "unknown packet type"
+    ILLEGAL_ATTACHMENTS = "illegal attachments"
+    TOO_MANY_ATTACHMENTS = "too many attachments"
+    NAMESPACE_TOO_LONG = "namespace too long"
+    ID_TOO_LARGE = "ack id too large"
+    MISSING_EVENT_NAME = "missing event name"
+    INVALID_PAYLOAD = "invalid payload"
+    RESERVED_EVENT = "reserved event name"
+    INVALID_JSON = "invalid JSON"
+    TOO_DEEP = "nested too deep"
+    TOO_MANY_VALUES = "too many values"
+    INTEGER_TOO_LONG = "integer too long"
+    ILLEGAL_PLACEHOLDER = "illegal placeholder"
+    UNEXPECTED_TEXT = "text while attachments are missing"
+    UNEXPECTED_BINARY = "attachment without a header"
+    PACKET_TOO_LARGE = "packet too large"
+    DECODER_CLOSED = "decoder closed by an earlier error"
+
+
+class PacketError(RoomcastError, ValueError):
+    """A peer sent bytes that are not a Socket.IO packet, or one beyond a limit.
+
+    Attributes:
+        kind: What is wrong.
+        offset: Where, in bytes of the UTF-8 text of the packet (0 for an attachment).
+    """
+
+    kind: PacketErrorKind
+    offset: int
+
+    def __init__(self, kind: str, offset: int) -> None:
+        """Take what is wrong and where."""
+        self.kind = PacketErrorKind(kind)
+        self.offset = offset
+        super().__init__(kind, offset)
+
+    def __str__(self) -> str:
+        return f"{self.kind} at byte {self.offset}"
+
+
+class UsageError(RoomcastError):
+    """The calling program asked for something that cannot be done."""
+
+
+class EncodeError(UsageError, ValueError):
+    """A value cannot become a packet.
+
+    Attributes:
+        path: Where in the packet the value stands, as in ``data[1].user.avatar``.
+        reason: What is wrong with it.
+    """
+
+    path: str
+    reason: str
+
+    def __init__(self, reason: str, path: str = "data") -> None:
+        """Take what is wrong and where."""
+        self.reason = reason
+        self.path = path
+        super().__init__(reason, path)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class ReservedEventError(UsageError, ValueError):
+    """The event belongs to the library; a program must not emit it.
+
+    Attributes:
+        event: The reserved name.
+    """
+
+    event: str
+
+    def __init__(self, event: str) -> None:
+        """Take the reserved name."""
+        self.event = event
+        super().__init__(event)
+
+    def __str__(self) -> str:
+        return f'"{self.event}" is a reserved event name'
+
+
+class MissingDependencyError(UsageError, ImportError):
+    """A call needs a library that is not installed; the message names the command that installs it."""
+
+
+class AckTimeoutError(RoomcastError, TimeoutError):
+    """An acknowledgement did not arrive in time.
+
+    Attributes:
+        responses: The answers of those who did answer, in order of arrival. Empty for a single recipient.
+    """
+
+    responses: list[Any]
+
+    def __init__(self, responses: list[Any] | None = None) -> None:
+        """Take the answers that did arrive."""
+        self.responses = [] if responses is None else responses
+        super().__init__("operation has timed out")
+
+
+class DisconnectedError(RoomcastError, ConnectionError):
+    """The socket disconnected before its acknowledgement arrived."""
+
+    def __init__(self, message: str = "socket has been disconnected") -> None:
+        """Take the message."""
+        super().__init__(message)
+
+
+class ConnectError(RoomcastError):
+    """Raised by a middleware to refuse a client: the client gets exactly this in its CONNECT_ERROR packet.
+
+    Attributes:
+        message: Text for the client.
+        data: Details for the client, anything that JSON knows; ``None`` sends none.
+    """
+
+    message: str
+    data: Any
+
+    def __init__(self, message: str, data: Any = None) -> None:
+        """Take what the client may know."""
+        self.message = message
+        self.data = data
+        super().__init__(message)
