@@ -4,8 +4,10 @@
 //! `socketio` and `rooms`, then `json`, then `error` and `limits`.
 
 pub mod error;
+pub mod json;
 pub mod limits;
 pub mod rooms;
+pub mod socketio;
 
 #[cfg(feature = "python")]
 mod py;

@@ -1,0 +1,167 @@
+//! Looking over bytes eight at a time, and counting values before any is made.
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Where a run of plain string bytes ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Run {
+    /// Bytes up to the first quote, backslash or control character, or up to the end.
+    pub length: usize,
+    /// Whether all of them are ASCII.
+    pub ascii: bool,
+}
+
+/// Bytes of a word that a JSON string cannot hold as they are, marked by their high bit. Only the lowest mark is exact.
+#[inline]
+const fn special(word: u64) -> u64 {
+    let quote = word ^ (LOW * b'"' as u64);
+    let backslash = word ^ (LOW * b'\\' as u64);
+    let found_quote = quote.wrapping_sub(LOW) & !quote;
+    let found_backslash = backslash.wrapping_sub(LOW) & !backslash;
+    let found_control = word.wrapping_sub(LOW * 0x20) & !word;
+    (found_quote | found_backslash | found_control) & HIGH
+}
+
+/// Find where the plain part of a string ends.
+///
+/// The plain twin is `plain_run` in the tests.
+#[inline]
+pub fn run(bytes: &[u8]) -> Run {
+    let mut length = 0;
+    let mut seen: u64 = 0;
+    let mut rest = bytes;
+    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let found = special(word);
+        if found != 0 {
+            let plain = found.trailing_zeros() / 8;
+            // A shift by 64 cannot happen: `plain` is at most 7.
+            seen |= word & ((1 << (plain * 8)) - 1);
+            return Run {
+                length: length + plain as usize,
+                ascii: seen & HIGH == 0,
+            };
+        }
+        seen |= word;
+        length += 8;
+        rest = tail;
+    }
+    for &byte in rest {
+        if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            break;
+        }
+        seen |= u64::from(byte);
+        length += 1;
+    }
+    Run {
+        length,
+        ascii: seen & HIGH == 0,
+    }
+}
+
+/// Whether a JSON text holds more values than a limit. Keys are not values; lists and objects are.
+///
+/// Linear in the text, and nothing at all where the text is too short to hold that many.
+pub fn has_more_values(json: &[u8], limit: u32) -> bool {
+    let limit = limit as usize;
+    // The densest text is `[0,0,…]`: n values need 2 n - 1 bytes.
+    if json.len() < limit.saturating_mul(2) {
+        return false;
+    }
+    // Commas and openings inside strings count too, so this is at most too much.
+    let rough: usize = json
+        .chunks(128)
+        .map(|chunk| {
+            let found: u8 = chunk
+                .iter()
+                .map(|byte| u8::from(matches!(byte, b',' | b'[' | b'{')))
+                .sum();
+            usize::from(found)
+        })
+        .sum();
+    rough >= limit && count_values(json) > limit
+}
+
+/// Count the values of a well-formed text; of any other text, something not larger than its length.
+fn count_values(json: &[u8]) -> usize {
+    let mut values = 1;
+    let mut bytes = json.iter().copied();
+    let mut opened = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => {
+                values += usize::from(opened);
+                opened = false;
+                while let Some(inside) = bytes.next() {
+                    match inside {
+                        b'"' => break,
+                        b'\\' => {
+                            bytes.next();
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            b'[' | b'{' => {
+                values += usize::from(opened);
+                opened = true;
+            }
+            b']' | b'}' => opened = false,
+            b',' => values += 1,
+            b' ' | b'\t' | b'\n' | b'\r' => {}
+            _ => {
+                values += usize::from(opened);
+                opened = false;
+            }
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plain_run(bytes: &[u8]) -> Run {
+        let length = bytes
+            .iter()
+            .position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+            .unwrap_or(bytes.len());
+        Run {
+            length,
+            ascii: bytes[..length].is_ascii(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn run_is_the_plain_run(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            prop_assert_eq!(run(&bytes), plain_run(&bytes));
+        }
+
+        #[test]
+        fn run_is_the_plain_run_on_text(text in "[a-zé€\u{7f}\u{1f}\"\\\\😀]{0,40}") {
+            prop_assert_eq!(run(text.as_bytes()), plain_run(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn values_are_counted_as_they_are_read() {
+        for (json, values) in [
+            ("1", 1),
+            ("[]", 1),
+            ("[[],[],[]]", 4),
+            ("[1,\"a,b[\\\"\",{}]", 4),
+            ("{\"a\":1,\"b\":[2]}", 4),
+            ("[ [ ] , { } ]", 3),
+            ("{\"a,b\":{\"c\":null}}", 3),
+        ] {
+            assert_eq!(count_values(json.as_bytes()), values, "{json}");
+            let limit = u32::try_from(values).unwrap();
+            assert!(!has_more_values(json.as_bytes(), limit), "{json}");
+            assert!(has_more_values(json.as_bytes(), limit - 1), "{json}");
+        }
+    }
+}
