@@ -497,8 +497,8 @@ mod tests {
         Long(String),
         Float(f64),
         Text(String, bool),
-        List(Vec<Tree>),
-        Object(Vec<Tree>),
+        List(Vec<Self>),
+        Object(Vec<Self>),
     }
 
     struct TreeBuilder;

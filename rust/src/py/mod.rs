@@ -1,6 +1,27 @@
-//! The binding to `CPython`.
+//! The binding to `CPython`: the only part of the crate that knows Python objects.
+//!
+//! `buffers` holds every `unsafe` block; the rest of this folder and of the crate has none.
+
+mod buffers;
+mod decode;
+mod decoder;
+mod encode;
+mod encoder;
+mod errors;
+mod keys;
+mod packet;
+mod raw_json;
 
 use pyo3::prelude::*;
 
 #[pymodule(gil_used = true)]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use super::decoder::Decoder;
+    #[pymodule_export]
+    use super::encoder::{EncodedPacket, Encoder, encode};
+    #[pymodule_export]
+    use super::packet::Packet;
+    #[pymodule_export]
+    use super::raw_json::RawJson;
+}

@@ -125,26 +125,21 @@ pub const fn check_payload(
     payload: PayloadKind,
 ) -> Result<(), PacketErrorKind> {
     use PayloadKind::{Absent, Array, Object, String};
-    match (packet_type, payload) {
+    let allowed = match packet_type.without_attachments() {
         // Differs from socket.io-parser: an EVENT without a payload would be dispatched without a name.
-        (PacketType::Event | PacketType::BinaryEvent, Absent) => {
-            Err(PacketErrorKind::MissingEventName)
+        PacketType::Event if matches!(payload, Absent) => {
+            return Err(PacketErrorKind::MissingEventName);
         }
-        (
-            PacketType::Event | PacketType::BinaryEvent | PacketType::Ack | PacketType::BinaryAck,
-            Array,
-        )
-        | (
-            PacketType::Ack
-            | PacketType::BinaryAck
-            | PacketType::Connect
-            | PacketType::ConnectError,
-            Absent,
-        )
-        | (PacketType::Disconnect, Absent)
-        | (PacketType::Connect | PacketType::ConnectError, Object)
-        | (PacketType::ConnectError, String) => Ok(()),
-        _ => Err(PacketErrorKind::InvalidPayload),
+        PacketType::Event => matches!(payload, Array),
+        PacketType::Ack => matches!(payload, Absent | Array),
+        PacketType::Connect => matches!(payload, Absent | Object),
+        PacketType::ConnectError => matches!(payload, Absent | Object | String),
+        _ => matches!(payload, Absent),
+    };
+    if allowed {
+        Ok(())
+    } else {
+        Err(PacketErrorKind::InvalidPayload)
     }
 }
 

@@ -1,0 +1,279 @@
+//! The room for `unsafe`: what strings, dicts and lists look like inside, behind functions that are safe to call.
+//!
+//! What is guaranteed: no function here hands out a borrow that user code could invalidate; objects are returned owned,
+//! or as slices of immutable strings that live as long as the reference they are borrowed from. What is not: a list or
+//! dict that is changed while it is walked gives each item at most as it is at that moment, and may skip or repeat items.
+
+#![expect(unsafe_code, reason = "the one room for it; see the house rules")]
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyInt, PyString};
+
+/// The exact types that the encoder knows, told apart by comparing pointers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    Str,
+    Int,
+    Bool,
+    Float,
+    None,
+    Dict,
+    List,
+    Tuple,
+    Bytes,
+    Other,
+}
+
+/// The kind of an object, by its exact type.
+#[inline]
+pub(super) fn kind(object: &Bound<'_, PyAny>) -> Kind {
+    // SAFETY: the reference keeps the object alive, and every object has a type.
+    let class = unsafe { ffi::Py_TYPE(object.as_ptr()) };
+    if class == &raw mut ffi::PyUnicode_Type {
+        Kind::Str
+    } else if class == &raw mut ffi::PyLong_Type {
+        Kind::Int
+    } else if class == &raw mut ffi::PyDict_Type {
+        Kind::Dict
+    } else if class == &raw mut ffi::PyFloat_Type {
+        Kind::Float
+    } else if class == &raw mut ffi::PyBool_Type {
+        Kind::Bool
+    } else if object.is_none() {
+        Kind::None
+    } else if class == &raw mut ffi::PyList_Type {
+        Kind::List
+    } else if class == &raw mut ffi::PyTuple_Type {
+        Kind::Tuple
+    } else if class == &raw mut ffi::PyBytes_Type {
+        Kind::Bytes
+    } else {
+        Kind::Other
+    }
+}
+
+/// What a string holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Chars<'a> {
+    /// ASCII characters.
+    Ascii(&'a [u8]),
+    /// Code points up to U+00FF.
+    Latin1(&'a [u8]),
+    /// Code points up to U+FFFF, lone surrogates among them.
+    Ucs2(&'a [u16]),
+    /// Any code points, lone surrogates among them.
+    Ucs4(&'a [u32]),
+}
+
+/// Look at the code points of a string as they lie in memory.
+#[inline]
+pub(super) fn chars<'a>(string: &'a Bound<'_, PyString>) -> Chars<'a> {
+    let object = string.as_ptr();
+    // SAFETY: `object` is a string, kept alive by the reference; since 3.12 every string is ready, before that `PyUnicode_New`
+    // and all public constructors make ready ones, and PyO3's own `PyString::data` relies on the same.
+    let length = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.cast_unsigned();
+    // SAFETY: as above.
+    let data = unsafe { ffi::PyUnicode_DATA(object) };
+    // SAFETY: as above.
+    let ascii = unsafe { ffi::PyUnicode_IS_ASCII(object) } != 0;
+    // SAFETY: as above.
+    let width = unsafe { ffi::PyUnicode_KIND(object) };
+    match width {
+        1 => {
+            // SAFETY: `data` holds `length` units of the width that the kind names, aligned, and strings never change.
+            let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) };
+            if ascii {
+                Chars::Ascii(bytes)
+            } else {
+                Chars::Latin1(bytes)
+            }
+        }
+        // SAFETY: as above.
+        2 => Chars::Ucs2(unsafe { std::slice::from_raw_parts(data.cast::<u16>(), length) }),
+        // SAFETY: as above; 4 is the only width left.
+        _ => Chars::Ucs4(unsafe { std::slice::from_raw_parts(data.cast::<u32>(), length) }),
+    }
+}
+
+/// The characters of an ASCII string, which is also its UTF-8.
+#[inline]
+pub(super) fn ascii_str<'a>(string: &'a Bound<'_, PyString>) -> Option<&'a str> {
+    match chars(string) {
+        // SAFETY: ASCII is UTF-8.
+        Chars::Ascii(bytes) => Some(unsafe { std::str::from_utf8_unchecked(bytes) }),
+        _ => None,
+    }
+}
+
+/// Make a string of a text that is known to be ASCII or known not to be.
+#[inline]
+pub(super) fn new_string<'py>(
+    py: Python<'py>,
+    text: &[u8],
+    ascii: bool,
+) -> PyResult<Bound<'py, PyString>> {
+    if !ascii || text.len() < 2 {
+        // One character and none are cached by the interpreter.
+        return decode_utf8(py, text);
+    }
+    // SAFETY: the interpreter is attached; a string cannot be longer than a slice.
+    let object = unsafe { ffi::PyUnicode_New(text.len().cast_signed(), 127) };
+    // SAFETY: a new reference or null with an exception set.
+    let string = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
+    // SAFETY: `object` is a new compact ASCII string, nobody else has seen it.
+    let data = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
+    // SAFETY: it has room for exactly `text.len()` characters of one byte; the terminator is already there. Were a caller
+    // wrong about `ascii`, the string would show Latin-1 characters in a string marked ASCII; callers take it from a scan.
+    unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), data, text.len()) };
+    // SAFETY: `PyUnicode_New` makes objects of the exact type `str`.
+    Ok(unsafe { string.cast_into_unchecked() })
+}
+
+/// Make a string of UTF-8.
+fn decode_utf8<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    // Two passes, both vectorised: how wide the widest character is, then the copy. The interpreter's own decoder starts
+    // narrow and copies all it has each time a wider character turns up.
+    let widest = text.iter().copied().max().unwrap_or(0);
+    if text.len() < 2 || widest >= 0xf0 {
+        let data = text.as_ptr().cast();
+        // SAFETY: `data` and the length come from one slice; it is checked for being UTF-8.
+        let object =
+            unsafe { ffi::PyUnicode_DecodeUTF8(data, text.len().cast_signed(), std::ptr::null()) };
+        // SAFETY: a new reference or null with an exception set.
+        let string = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
+        // SAFETY: the decoder makes objects of the exact type `str`.
+        return Ok(unsafe { string.cast_into_unchecked() });
+    }
+    let count = text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
+    // Lead bytes up to C3 stand for code points up to U+00FF.
+    let narrow = widest < 0xc4;
+    let (most, width) = if narrow { (0xff, 1) } else { (0xffff, 2) };
+    // SAFETY: the interpreter is attached; a string cannot be longer than a slice.
+    let object = unsafe { ffi::PyUnicode_New(count.cast_signed(), most) };
+    // SAFETY: a new reference or null with an exception set.
+    let string = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
+    // SAFETY: `object` is a new compact string, nobody else has seen it.
+    let data = unsafe { ffi::PyUnicode_DATA(object) };
+    if width == 1 {
+        // SAFETY: the string has `count` units of one byte, uninitialised; `MaybeUninit` says so.
+        let out = unsafe {
+            std::slice::from_raw_parts_mut(data.cast::<std::mem::MaybeUninit<u8>>(), count)
+        };
+        write_units(text, out, |code| code as u8);
+    } else {
+        // SAFETY: the string has `count` units of two bytes, aligned, uninitialised.
+        let out = unsafe {
+            std::slice::from_raw_parts_mut(data.cast::<std::mem::MaybeUninit<u16>>(), count)
+        };
+        write_units(text, out, |code| code as u16);
+    }
+    // SAFETY: `PyUnicode_New` makes objects of the exact type `str`, and all its units are written.
+    Ok(unsafe { string.cast_into_unchecked() })
+}
+
+/// Write the code points of UTF-8 of at most three bytes each as units; fill up with zeros should the text be shorter.
+fn write_units<T: Copy>(text: &[u8], out: &mut [std::mem::MaybeUninit<T>], unit: fn(u32) -> T) {
+    let mut rest = text;
+    let mut slots = out;
+    while !rest.is_empty() && !slots.is_empty() {
+        // Eight ASCII bytes at a time.
+        while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
+            if u64::from_le_bytes(*chunk) & 0x8080_8080_8080_8080 != 0 {
+                break;
+            }
+            let Some((room, left)) = std::mem::take(&mut slots).split_first_chunk_mut::<8>() else {
+                return;
+            };
+            for (slot, &byte) in room.iter_mut().zip(chunk) {
+                slot.write(unit(u32::from(byte)));
+            }
+            (rest, slots) = (tail, left);
+        }
+        let Some((&lead, tail)) = rest.split_first() else {
+            break;
+        };
+        let low = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or(0) & 0x3f);
+        let lead_bits = u32::from(lead);
+        let (code, used) = match lead {
+            0..0x80 => (lead_bits, 0),
+            0x80..0xe0 => ((lead_bits & 0x1f) << 6 | low(tail.first()), 1),
+            _ => (
+                (lead_bits & 0xf) << 12 | low(tail.first()) << 6 | low(tail.get(1)),
+                2,
+            ),
+        };
+        let Some((slot, left)) = std::mem::take(&mut slots).split_first_mut() else {
+            return;
+        };
+        slot.write(unit(code));
+        rest = tail.get(used..).unwrap_or_default();
+        slots = left;
+    }
+    for slot in slots {
+        slot.write(unit(0));
+    }
+}
+
+/// Walks a dict in its order, giving owned references; safe against changes while it walks.
+pub(super) struct Entries<'a, 'py> {
+    dict: &'a Bound<'py, PyDict>,
+    position: ffi::Py_ssize_t,
+}
+
+impl<'a, 'py> Entries<'a, 'py> {
+    pub(super) fn new(dict: &'a Bound<'py, PyDict>) -> Self {
+        Self { dict, position: 0 }
+    }
+}
+
+impl<'py> Iterator for Entries<'_, 'py> {
+    type Item = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut key = std::ptr::null_mut();
+        let mut value = std::ptr::null_mut();
+        // SAFETY: the dict is alive; the three pointers are valid for writes. Each call looks at the dict anew, so a dict
+        // that changed in between gives other entries, never freed ones.
+        let found = unsafe {
+            ffi::PyDict_Next(
+                self.dict.as_ptr(),
+                &raw mut self.position,
+                &raw mut key,
+                &raw mut value,
+            )
+        };
+        if found == 0 {
+            return None;
+        }
+        let py = self.dict.py();
+        // SAFETY: borrowed from the dict a moment ago, and nothing has run since.
+        let key = unsafe { Bound::from_borrowed_ptr(py, key) };
+        // SAFETY: as above.
+        let value = unsafe { Bound::from_borrowed_ptr(py, value) };
+        Some((key, value))
+    }
+}
+
+/// The value of an integer that fits 64 bits.
+#[inline]
+pub(super) fn small_integer(integer: &Bound<'_, PyInt>) -> Option<i64> {
+    let mut overflow = 0;
+    // SAFETY: an int, kept alive by the reference; no code of its class runs for one.
+    let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(integer.as_ptr(), &raw mut overflow) };
+    (overflow == 0).then_some(value)
+}
+
+/// Whether an object offers the buffer protocol.
+pub(super) fn has_buffer(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the reference keeps the object alive; only its type is looked at.
+    unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) != 0 }
+}
+
+/// The value of a float.
+#[inline]
+pub(super) fn float_value(float: &Bound<'_, pyo3::types::PyFloat>) -> f64 {
+    // SAFETY: a float, kept alive by the reference.
+    unsafe { ffi::PyFloat_AS_DOUBLE(float.as_ptr()) }
+}

@@ -1,0 +1,258 @@
+//! `Decoder`: messages of one connection in, packets out.
+//!
+//! States: idle, collecting (a header has arrived, attachments are missing), closed. A text in idle gives a packet or
+//! leads to collecting; an attachment in collecting gives the packet or stays; anything else, and every error, leads to
+//! closed. The lock is never held while Python objects are made or dropped: making one may run a finaliser, and that may
+//! call this decoder.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
+
+use super::decode::{self, Gap, PyBuilder};
+use super::packet::{self, Packet};
+use super::{buffers, keys};
+use crate::error::{PacketError, PacketErrorKind};
+use crate::json::{read, scan};
+use crate::limits::Limits;
+use crate::socketio::header::{Header, read_header};
+use crate::socketio::{PacketType, PayloadKind, check_payload};
+
+/// Turns what one connection receives into packets.
+#[pyclass(frozen, module = "roomcast.codec")]
+#[derive(Debug)]
+pub(super) struct Decoder {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    Collecting(Box<Unfinished>),
+    Closed,
+}
+
+/// A packet whose attachments are missing.
+#[derive(Debug)]
+struct Unfinished {
+    packet: Packet,
+    gaps: Vec<Gap>,
+    attachments: Vec<Py<PyBytes>>,
+    announced: usize,
+    size: usize,
+}
+
+/// What a text has become.
+enum Outcome {
+    Finished(Packet),
+    Unfinished(Unfinished),
+}
+
+#[pymethods]
+impl Decoder {
+    #[new]
+    #[pyo3(signature = (limits=None, *, max_attachments=None))]
+    fn new(limits: Option<&Bound<'_, PyAny>>, max_attachments: Option<u32>) -> PyResult<Self> {
+        let mut limits = packet::limits(limits)?;
+        limits.max_attachments = max_attachments.unwrap_or(limits.max_attachments);
+        Ok(Self {
+            limits,
+            state: Mutex::new(State::Idle),
+        })
+    }
+
+    #[pyo3(signature = (data, start=0, /))]
+    fn feed<'py>(
+        &self,
+        data: &Bound<'py, PyAny>,
+        start: usize,
+    ) -> PyResult<Option<Bound<'py, Packet>>> {
+        let py = data.py();
+        let result = if let Ok(text) = data.cast::<PyString>() {
+            self.feed_text(text, start)
+        } else {
+            self.feed_attachment(&to_bytes(data)?)
+        };
+        match result {
+            Ok(Some(packet)) => Bound::new(py, packet).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => {
+                self.close();
+                Err(error)
+            }
+        }
+    }
+
+    fn close(&self) {
+        let old = std::mem::replace(&mut *self.lock(), State::Closed);
+        drop(old);
+    }
+
+    #[getter]
+    fn pending_size(&self) -> usize {
+        match &*self.lock() {
+            State::Collecting(unfinished) => unfinished.size,
+            State::Idle | State::Closed => 0,
+        }
+    }
+}
+
+impl Decoder {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held would leave a whole state behind: it is only ever replaced.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn feed_text(&self, text: &Bound<'_, PyString>, start: usize) -> PyResult<Option<Packet>> {
+        match &*self.lock() {
+            State::Idle => {}
+            State::Collecting(_) => {
+                return Err(PacketError::new(PacketErrorKind::UnexpectedText, 0).into());
+            }
+            State::Closed => return Err(closed()),
+        }
+        let repaired;
+        let whole = if let Some(ascii) = buffers::ascii_str(text) {
+            ascii
+        } else if let Ok(utf8) = text.to_str() {
+            utf8
+        } else {
+            // Only a string made by a program can hold lone surrogates; no WebSocket or HTTP body can.
+            repaired = text.to_string_lossy();
+            &repaired
+        };
+        let outcome = decode_text(
+            text.py(),
+            whole.get(start..).unwrap_or_default(),
+            &self.limits,
+        )?;
+        match outcome {
+            Outcome::Finished(packet) => Ok(Some(packet)),
+            Outcome::Unfinished(unfinished) => {
+                let old =
+                    std::mem::replace(&mut *self.lock(), State::Collecting(Box::new(unfinished)));
+                drop(old);
+                Ok(None)
+            }
+        }
+    }
+
+    fn feed_attachment(&self, attachment: &Bound<'_, PyBytes>) -> PyResult<Option<Packet>> {
+        let finished = {
+            let mut state = self.lock();
+            let unfinished = match &mut *state {
+                State::Collecting(unfinished) => unfinished,
+                State::Idle => {
+                    return Err(PacketError::new(PacketErrorKind::UnexpectedBinary, 0).into());
+                }
+                State::Closed => return Err(closed()),
+            };
+            unfinished.size = unfinished.size.saturating_add(attachment.as_bytes().len());
+            if unfinished.size > self.limits.max_packet_size {
+                return Err(PacketError::new(PacketErrorKind::PacketTooLarge, 0).into());
+            }
+            unfinished.attachments.push(attachment.clone().unbind());
+            if unfinished.attachments.len() < unfinished.announced {
+                return Ok(None);
+            }
+            std::mem::replace(&mut *state, State::Idle)
+        };
+        let State::Collecting(unfinished) = finished else {
+            return Err(closed());
+        };
+        decode::fill(attachment.py(), &unfinished.gaps, &unfinished.attachments)?;
+        Ok(Some(unfinished.packet))
+    }
+}
+
+fn closed() -> PyErr {
+    PacketError::new(PacketErrorKind::DecoderClosed, 0).into()
+}
+
+/// Decode a text up to where attachments are needed.
+fn decode_text(py: Python<'_>, text: &str, limits: &Limits) -> PyResult<Outcome> {
+    if text.len() > limits.max_packet_size {
+        return Err(PacketError::new(PacketErrorKind::PacketTooLarge, 0).into());
+    }
+    let Header {
+        packet_type,
+        attachments,
+        nsp,
+        id,
+        payload,
+    } = read_header(text, limits)?;
+    let json = text.as_bytes().get(payload..).unwrap_or_default();
+    check_payload(packet_type, PayloadKind::of(json))
+        .map_err(|kind| PacketError::new(kind, payload))?;
+
+    let mut builder = PyBuilder::new(
+        py,
+        attachments,
+        packet_type.without_attachments() == PacketType::Event,
+    );
+    let data = if json.is_empty() {
+        py.None()
+    } else {
+        if scan::has_more_values(json, limits.max_values) {
+            return Err(PacketError::new(PacketErrorKind::TooManyValues, payload).into());
+        }
+        let data = read::read(text, payload, limits, &mut builder)?.object;
+        if packet_type.without_attachments() == PacketType::Event {
+            decode::check_event(&data, payload)?;
+        }
+        data.unbind()
+    };
+    let nsp = if nsp == "/" {
+        pyo3::intern!(py, "/").clone()
+    } else {
+        keys::key(py, nsp, nsp.is_ascii())?
+    };
+    let packet = Packet {
+        packet_type: packet_type.without_attachments(),
+        nsp: nsp.unbind(),
+        id,
+        data,
+    };
+    if attachments == 0 {
+        return Ok(Outcome::Finished(packet));
+    }
+    Ok(Outcome::Unfinished(Unfinished {
+        packet,
+        gaps: builder.gaps,
+        // Grows with what arrives, not with what is announced.
+        attachments: Vec::new(),
+        announced: attachments as usize,
+        size: text.len(),
+    }))
+}
+
+/// The bytes of an attachment: the same object if it is `bytes`, else a copy.
+fn to_bytes<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    if let Ok(bytes) = data.cast_exact::<PyBytes>() {
+        return Ok(bytes.clone());
+    }
+    if !buffers::has_buffer(data) {
+        let message = format!("a message is text or bytes, not {}", class_name(data));
+        return Err(pyo3::exceptions::PyTypeError::new_err(message));
+    }
+    copy_buffer(data)
+}
+
+/// Copy what an object with the buffer protocol holds, in C order whatever its layout.
+pub(super) fn copy_buffer<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(data
+        .py()
+        .get_type::<PyBytes>()
+        .call1(PyTuple::new(data.py(), [data])?)?
+        .cast_into()?)
+}
+
+/// The name of an object's class, for messages.
+pub(super) fn class_name(object: &Bound<'_, PyAny>) -> String {
+    let class: Bound<'_, PyType> = object.get_type();
+    class
+        .name()
+        .map_or_else(|_| "object".to_owned(), |name| name.to_string())
+}

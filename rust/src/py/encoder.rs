@@ -1,0 +1,362 @@
+//! `Encoder`, `EncodedPacket` and `encode`: packets into their wire form.
+//!
+//! The header comes first on the wire, but how many attachments there are is known last. So the payload is written behind
+//! a margin, and the part of the header that depends on it (Engine.IO type, packet type, number of attachments) is written
+//! backwards into the margin at the end.
+
+use std::cell::Cell;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+use super::buffers::{self, Chars};
+use super::encode::Walker;
+use super::packet::{self, Packet};
+use super::{decoder, errors};
+use crate::json::write;
+use crate::limits::Limits;
+use crate::socketio::{PacketType, is_reserved};
+
+/// Room in front of namespace, id and payload: `4`, the type, five digits of attachments, `-`.
+const MARGIN: usize = 8;
+
+/// The largest buffer that a thread keeps for its next packet; larger ones are given back.
+const KEPT_BUFFER: usize = 1 << 21;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What is encoded.
+enum Payload<'a, 'py> {
+    Data(&'a Bound<'py, PyAny>),
+    Event(&'a Bound<'py, PyAny>, &'a Bound<'py, PyTuple>),
+}
+
+/// A text and its attachments.
+struct Wire<'py> {
+    text: Bound<'py, PyString>,
+    /// Bytes of the text in UTF-8.
+    length: usize,
+    attachments: Vec<Bound<'py, PyBytes>>,
+}
+
+/// The limits and the hook of one server or client.
+#[derive(Debug)]
+struct Settings {
+    limits: Limits,
+    default: Option<Py<PyAny>>,
+}
+
+impl Settings {
+    fn new(limits: Option<&Bound<'_, PyAny>>, default: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+        if let Some(default) = &default
+            && !default.is_callable()
+        {
+            let class = decoder::class_name(default);
+            return Err(PyTypeError::new_err(format!(
+                "default must be callable, not {class}"
+            )));
+        }
+        Ok(Self {
+            limits: packet::limits(limits)?,
+            default: default.map(Bound::unbind),
+        })
+    }
+
+    fn wire<'py>(
+        &self,
+        packet_type: PacketType,
+        nsp: &Bound<'py, PyString>,
+        id: Option<u64>,
+        payload: &Payload<'_, 'py>,
+        message: bool,
+    ) -> PyResult<Wire<'py>> {
+        let py = nsp.py();
+        check_nsp(nsp)?;
+        let takes_binary = matches!(packet_type, PacketType::Event | PacketType::Ack);
+        let default = self.default.as_ref().map(|default| default.bind(py));
+        let mut out = SCRATCH.take();
+        out.clear();
+        out.extend_from_slice(&[0; MARGIN]);
+        let mut walker = Walker::new(py, &self.limits, default, takes_binary, out);
+        walker.ascii = write_address(&mut walker.out, nsp, id)?;
+        let walked = match payload {
+            Payload::Data(data) if data.is_none() => Ok(()),
+            Payload::Data(data) => walker.payload(data),
+            Payload::Event(event, args) => walker.event(event, args),
+        };
+        let Walker {
+            mut out,
+            ascii,
+            attachments,
+            ..
+        } = walker;
+        let result = walked
+            .map_err(|failure| failure.into_error(py))
+            .and_then(|()| {
+                let start = write_margin(&mut out, packet_type, attachments.len(), message);
+                let bytes = out.get(start..).unwrap_or_default();
+                let text = buffers::new_string(py, bytes, ascii)?;
+                Ok(Wire {
+                    text,
+                    length: bytes.len(),
+                    attachments,
+                })
+            });
+        if out.capacity() <= KEPT_BUFFER {
+            SCRATCH.set(out);
+        }
+        result
+    }
+
+    fn encode<'py>(&self, py: Python<'py>, packet: &Packet) -> PyResult<Bound<'py, PyList>> {
+        let data = packet.data.bind(py);
+        check_data(packet.packet_type, data, packet.id)?;
+        let nsp = packet.nsp.bind(py);
+        let wire = self.wire(
+            packet.packet_type,
+            nsp,
+            packet.id,
+            &Payload::Data(data),
+            false,
+        )?;
+        let list = PyList::new(py, [wire.text])?;
+        for attachment in wire.attachments {
+            list.append(attachment)?;
+        }
+        Ok(list)
+    }
+}
+
+/// Check a namespace that a caller gave: what follows from the grammar, so that no packet means something else.
+fn check_nsp(nsp: &Bound<'_, PyString>) -> PyResult<()> {
+    let well_formed = match buffers::chars(nsp) {
+        Chars::Ascii(b"/") => return Ok(()),
+        Chars::Ascii(bytes) | Chars::Latin1(bytes) => {
+            bytes.first() == Some(&b'/') && !bytes.contains(&b',')
+        }
+        Chars::Ucs2(units) => {
+            units.first() == Some(&u16::from(b'/')) && !units.contains(&u16::from(b','))
+        }
+        Chars::Ucs4(units) => {
+            units.first() == Some(&u32::from(b'/')) && !units.contains(&u32::from(b','))
+        }
+    };
+    if well_formed {
+        return Ok(());
+    }
+    let reason = "a namespace starts with \"/\" and holds no comma";
+    Err(errors::encode_error(nsp.py(), reason, "nsp"))
+}
+
+/// Check that data fits its packet type.
+fn check_data(packet_type: PacketType, data: &Bound<'_, PyAny>, id: Option<u64>) -> PyResult<()> {
+    let py = data.py();
+    let is_list = data.is_instance_of::<PyList>() || data.is_instance_of::<PyTuple>();
+    let reason = match packet_type {
+        PacketType::Event | PacketType::BinaryEvent => {
+            if is_list && data.len()? > 0 {
+                return check_event(&data.get_item(0)?);
+            }
+            "an EVENT takes a list that begins with the event name"
+        }
+        PacketType::Ack | PacketType::BinaryAck if !is_list => "an ACK takes a list of arguments",
+        PacketType::Ack | PacketType::BinaryAck if id.is_none() => "an ACK needs an id",
+        PacketType::Disconnect if !data.is_none() => "a DISCONNECT takes no data",
+        PacketType::Connect if is_list || data.is_instance_of::<PyString>() => {
+            "a CONNECT takes a dict or None"
+        }
+        PacketType::ConnectError if is_list => "a CONNECT_ERROR takes a dict or a string",
+        _ => return Ok(()),
+    };
+    Err(errors::encode_error(py, reason, "data"))
+}
+
+/// Check the name of an event that a caller emits.
+fn check_event(event: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = event.py();
+    if let Ok(name) = event.cast::<PyString>() {
+        return match buffers::ascii_str(name) {
+            Some(name) if is_reserved(name.as_bytes()) => {
+                Err(errors::reserved_event_error(py, name))
+            }
+            _ => Ok(()),
+        };
+    }
+    let is_number = !event.is_instance_of::<pyo3::types::PyBool>()
+        && (event.is_instance_of::<PyInt>()
+            || event
+                .cast::<PyFloat>()
+                .is_ok_and(|float| buffers::float_value(float).is_finite()));
+    if is_number {
+        return Ok(());
+    }
+    let class = decoder::class_name(event);
+    let reason = format!("an event name must be a string or a number, not {class}");
+    Err(errors::encode_error(py, &reason, "data[0]"))
+}
+
+/// Write namespace and id; return whether they are ASCII.
+fn write_address(out: &mut Vec<u8>, nsp: &Bound<'_, PyString>, id: Option<u64>) -> PyResult<bool> {
+    let mut is_ascii = true;
+    match buffers::chars(nsp) {
+        Chars::Ascii(b"/") => {}
+        Chars::Ascii(bytes) => {
+            out.extend_from_slice(bytes);
+            out.push(b',');
+        }
+        _ => {
+            is_ascii = false;
+            out.extend_from_slice(nsp.to_str()?.as_bytes());
+            out.push(b',');
+        }
+    }
+    if let Some(id) = id {
+        write::integer(out, id.cast_signed());
+    }
+    Ok(is_ascii)
+}
+
+/// Write what depends on the payload into the margin; return where the packet begins.
+fn write_margin(
+    out: &mut [u8],
+    packet_type: PacketType,
+    attachments: usize,
+    message: bool,
+) -> usize {
+    let mut at = MARGIN;
+    let mut push = |byte: u8| {
+        at -= 1;
+        if let Some(slot) = out.get_mut(at) {
+            *slot = byte;
+        }
+    };
+    let mut wire_type = packet_type;
+    if attachments > 0 {
+        wire_type = packet_type.with_attachments();
+        push(b'-');
+        let mut left = attachments;
+        while left > 0 {
+            push(b'0' + (left % 10) as u8);
+            left /= 10;
+        }
+    }
+    push(b'0' + wire_type as u8);
+    if message {
+        push(b'4');
+    }
+    at
+}
+
+/// A packet in its wire form, immutable and shared by all its recipients.
+#[pyclass(frozen, module = "roomcast.codec")]
+#[derive(Debug)]
+pub(super) struct EncodedPacket {
+    text: Py<PyString>,
+    attachments: Py<PyTuple>,
+    size: usize,
+}
+
+impl EncodedPacket {
+    fn new(py: Python<'_>, wire: Wire<'_>) -> PyResult<Self> {
+        let attached: usize = wire
+            .attachments
+            .iter()
+            .map(|bytes| bytes.as_bytes().len())
+            .sum();
+        Ok(Self {
+            text: wire.text.unbind(),
+            attachments: PyTuple::new(py, wire.attachments)?.unbind(),
+            size: wire.length + attached,
+        })
+    }
+}
+
+#[pymethods]
+impl EncodedPacket {
+    #[getter]
+    fn text(&self, py: Python<'_>) -> Py<PyString> {
+        self.text.clone_ref(py)
+    }
+
+    #[getter]
+    fn attachments(&self, py: Python<'_>) -> Py<PyTuple> {
+        self.attachments.clone_ref(py)
+    }
+
+    #[getter]
+    fn size(&self) -> usize {
+        self.size
+    }
+}
+
+/// Turns packets into their wire form.
+#[pyclass(frozen, module = "roomcast.codec")]
+#[derive(Debug)]
+pub(super) struct Encoder {
+    settings: Settings,
+}
+
+#[pymethods]
+impl Encoder {
+    #[new]
+    #[pyo3(signature = (limits=None, default=None))]
+    fn new(limits: Option<&Bound<'_, PyAny>>, default: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+        Ok(Self {
+            settings: Settings::new(limits, default)?,
+        })
+    }
+
+    #[pyo3(signature = (packet, /))]
+    fn encode<'py>(&self, packet: &Bound<'py, Packet>) -> PyResult<Bound<'py, PyList>> {
+        self.settings.encode(packet.py(), packet.get())
+    }
+
+    #[pyo3(signature = (nsp, event, args, id=None, /))]
+    fn encode_event<'py>(
+        &self,
+        nsp: &Bound<'py, PyString>,
+        event: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        id: Option<i64>,
+    ) -> PyResult<EncodedPacket> {
+        check_event(event)?;
+        let payload = Payload::Event(event, args);
+        let id = packet::packet_id(id)?;
+        let wire = self
+            .settings
+            .wire(PacketType::Event, nsp, id, &payload, true)?;
+        EncodedPacket::new(nsp.py(), wire)
+    }
+
+    #[pyo3(signature = (r#type, nsp, data=None, id=None, /))]
+    fn encode_packet<'py>(
+        &self,
+        r#type: i64,
+        nsp: &Bound<'py, PyString>,
+        data: Option<Bound<'py, PyAny>>,
+        id: Option<i64>,
+    ) -> PyResult<EncodedPacket> {
+        let py = nsp.py();
+        let data = data.unwrap_or_else(|| py.None().into_bound(py));
+        let (packet_type, id) = (packet::packet_type(r#type)?, packet::packet_id(id)?);
+        check_data(packet_type, &data, id)?;
+        let wire = self
+            .settings
+            .wire(packet_type, nsp, id, &Payload::Data(&data), true)?;
+        EncodedPacket::new(py, wire)
+    }
+}
+
+/// Return the wire form of a packet: its text, then its attachments.
+#[pyfunction]
+#[pyo3(signature = (packet, /, *, default=None, limits=None))]
+pub(super) fn encode<'py>(
+    packet: &Bound<'py, Packet>,
+    default: Option<Bound<'py, PyAny>>,
+    limits: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyList>> {
+    Settings::new(limits, default)?.encode(packet.py(), packet.get())
+}
