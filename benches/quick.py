@@ -6,69 +6,14 @@ bench_codec.py.
 
 import gc
 import sys
-from typing import Any
 
-import orjson
-
-from cases import CASES, Case
-from roomcast import _core
-from timing import Call, interleave, ratios, spread, timers
+from cases import CASES
+from ours import DECODERS, ENCODERS
+from timing import interleave, ratios, spread, timers
 
 DEFAULT = ("small", "1k", "100k", "1m", "1att", "10att", "ack")
 ROUNDS = 15
 MILLISECONDS = 8.0
-
-
-def encoders(case: Case) -> dict[str, Call]:
-    """Return the bare JSON library, the function for users, and the server's path."""
-    encode, packet = _core.encode, _core.Packet
-    encoder = _core.Encoder()
-    kind, nsp, number = case.type, case.nsp, case.id
-
-    def floor(data: Any) -> bytes:
-        return orjson.dumps(data)
-
-    def function(data: Any) -> object:
-        return encode(packet(kind, data, nsp, number))
-
-    def server_event(data: Any) -> object:
-        return encoder.encode_event(nsp, event, data, number)
-
-    def server_packet(data: Any) -> object:
-        return encoder.encode_packet(kind, nsp, data, number)
-
-    calls = {"orjson": Call(floor, case.stripped), "encode": Call(function, case.data)}
-    if case.type == case.type.EVENT:
-        event, *arguments = case.data
-        calls["server"] = Call(server_event, tuple(arguments))
-    else:
-        calls["server"] = Call(server_packet, case.data)
-    return calls
-
-
-def decoders(case: Case) -> dict[str, Call]:
-    """Return the bare JSON library and the decoder of a connection."""
-    feed = _core.Decoder().feed
-    attachments = case.attachments
-    raw = case.text.encode()
-
-    def floor(part: bytes) -> Any:
-        return orjson.loads(part)
-
-    def text(message: str) -> object:
-        return feed(message)
-
-    def binary(message: str) -> object:
-        feed(message)
-        for attachment in attachments[:-1]:
-            feed(attachment)
-        return feed(attachments[-1])
-
-    renew = None if case.text.isascii() else raw.decode
-    return {
-        "orjson": Call(floor, case.json.encode()),
-        "feed": Call(binary if attachments else text, case.text, renew),
-    }
 
 
 def main() -> None:
@@ -80,17 +25,20 @@ def main() -> None:
     operations = {name for name in sys.argv[1:] if name not in CASES} or {"encode", "decode"}
     gc.collect()
     gc.freeze()
-    for operation, make in (("encode", encoders), ("decode", decoders)):
+    for operation, makers in (("encode", ENCODERS), ("decode", DECODERS)):
         if operation not in operations:
             continue
         for name in names:
-            samples = interleave(timers(make(CASES[name]), MILLISECONDS), ROUNDS)
+            peers = {peer: make(CASES[name]) for peer, make in makers.items()}
+            wrong = "".join(f" {peer} IS WRONG" for peer in peers if not peers[peer].correct())
+            calls = {peer: peers[peer].call for peer in peers}
+            samples = interleave(timers(calls, MILLISECONDS), ROUNDS)
             base = samples.pop("orjson")
-            line = f"{operation} {name:<9}{'orjson':>9}{spread(base).median:>12,.0f} ns"
+            line = f"{operation} {name:<9}orjson{spread(base).median:>11,.0f} ns"
             for peer, values in samples.items():
                 low, ratio, high = ratios(values, base)
-                line += f" │ {peer} {spread(values).median:>12,.0f} ns {ratio:6.2f}x ({low:.2f} to {high:.2f})"
-            print(line, flush=True)
+                line += f" │ {peer}{spread(values).median:>11,.0f} ns {ratio:6.2f}x ({low:.2f} to {high:.2f})"
+            print(line + wrong, flush=True)
 
 
 main()
