@@ -40,19 +40,19 @@ type Walk = Result<(), Failure>;
 
 impl From<PyErr> for Failure {
     fn from(error: PyErr) -> Self {
-        Self::new(Failure {
+        Self(Box::new(Details {
             cause: Cause::Raised(error),
             path: Vec::new(),
-        })
+        }))
     }
 }
 
 #[cold]
 fn refuse(reason: impl Into<String>) -> Failure {
-    Box::new(Failure {
+    Failure(Box::new(Details {
         cause: Cause::Encode(reason.into(), None),
         path: Vec::new(),
-    })
+    }))
 }
 
 impl Failure {
