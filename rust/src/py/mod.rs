@@ -1,6 +1,11 @@
 //! The binding to `CPython`.
 
+mod rooms;
+
 use pyo3::prelude::*;
 
 #[pymodule(gil_used = true)]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use super::rooms::Rooms;
+}
