@@ -16,7 +16,7 @@ use std::hash::{BuildHasher, RandomState};
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use members::{Members, position};
+use members::{List, Members, contract, expand, position};
 use scratch::Scratch;
 
 /// Numbers of rooms that an index without rooms keeps the memory of.
@@ -77,7 +77,8 @@ struct Socket {
     /// `None` while the slot is free.
     id: Option<Box<str>>,
     generation: u32,
-    rooms: SmallVec<[u32; 4]>,
+    /// Numbers of rooms.
+    rooms: List,
 }
 
 /// What the number of a room stands for; without members while the number is free.
@@ -161,7 +162,7 @@ impl Rooms {
             self.sockets.push(Socket {
                 id: None,
                 generation: 0,
-                rooms: SmallVec::new(),
+                rooms: List::new(),
             });
             slot
         };
@@ -249,6 +250,7 @@ impl Rooms {
             .get_mut(number as usize)
             .is_some_and(|room| room.members.insert(socket.slot));
         if joined && let Some(entry) = self.sockets.get_mut(socket.slot as usize) {
+            expand(&mut entry.rooms);
             entry.rooms.push(number);
         }
         joined
@@ -275,6 +277,7 @@ impl Rooms {
             && let Some(at) = entry.rooms.iter().position(|&other| other == number)
         {
             entry.rooms.swap_remove(at);
+            contract(&mut entry.rooms);
         }
         true
     }

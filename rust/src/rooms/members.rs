@@ -3,7 +3,7 @@
 //! | members | form | bytes a member |
 //! | --- | --- | --- |
 //! | up to 4 | inline | none beside the room's own |
-//! | up to [`FLAT_MAX`] | one sorted array of `u32` | 4 to 5 |
+//! | up to [`FLAT_MAX`] | one sorted array of `u32` | 4 to 5, more below 20 |
 //! | above | chunks of 65 536 slots, each a sorted array of `u16` or, above [`ARRAY_MAX`], a bitmap | 2 to 4, or down to 1/8 |
 //!
 //! The chunks are those of a roaring bitmap. They are written out here because a selection works on words of 64 slots
@@ -25,7 +25,8 @@ const CHUNK_WORDS: usize = 65_536 / 64;
 /// A set of slots.
 #[derive(Debug)]
 pub(super) enum Members {
-    Flat(SmallVec<[u32; 4]>),
+    /// Sorted.
+    Flat(List),
     Chunked(Box<Chunked>),
 }
 
@@ -81,9 +82,26 @@ fn word_of<T: Copy + Into<u32>>(sorted: &[T], index: u32) -> u64 {
         .fold(0, |word, (_, bit)| word | bit)
 }
 
+/// A short list of numbers, four of them inline.
+pub(super) type List = SmallVec<[u32; 4]>;
+
+/// Make place for one more. By a quarter: doubling would take up to 8 bytes for a number of 4.
+pub(super) fn expand(list: &mut List) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 4).max(4));
+    }
+}
+
+/// Give memory back when little of it is in use.
+pub(super) fn contract(list: &mut List) {
+    if list.spilled() && list.len() * 4 <= list.capacity() {
+        list.shrink_to_fit();
+    }
+}
+
 impl Members {
     pub(super) const fn new() -> Self {
-        Self::Flat(SmallVec::new_const())
+        Self::Flat(List::new_const())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -113,9 +131,7 @@ impl Members {
                     *self = Self::Chunked(Box::new(set));
                     return true;
                 }
-                if slots.len() == slots.capacity() && slots.len() >= 32 {
-                    slots.reserve_exact(slots.len() / 4); // doubling would cost up to 8 bytes a member
-                }
+                expand(slots);
                 slots.insert(at, slot);
                 true
             }
@@ -131,16 +147,14 @@ impl Members {
                     return false;
                 };
                 slots.remove(at);
-                if slots.spilled() && slots.len() * 4 <= slots.capacity() {
-                    slots.shrink_to_fit();
-                }
+                contract(slots);
                 true
             }
             Self::Chunked(set) => {
                 let removed = set.remove(slot);
                 // At half, so that a room at the limit does not change its form with every join and leave.
                 if set.len <= FLAT_MAX / 2 {
-                    let mut slots = SmallVec::with_capacity(set.len);
+                    let mut slots = List::with_capacity(set.len);
                     set.for_each_word(|index, word| {
                         for_each_bit(index, word, &mut |member| slots.push(member));
                     });
