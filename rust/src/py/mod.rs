@@ -11,6 +11,7 @@ mod errors;
 mod keys;
 mod packet;
 mod raw_json;
+mod rooms;
 
 use pyo3::prelude::*;
 
@@ -24,4 +25,6 @@ mod _core {
     use super::packet::Packet;
     #[pymodule_export]
     use super::raw_json::RawJson;
+    #[pymodule_export]
+    use super::rooms::Rooms;
 }
