@@ -3,6 +3,7 @@
 //! The reader drives a [`read::Builder`], which makes whatever values its owner wants; the writer offers the pieces
 //! (strings, numbers, keys) to whoever walks the values. Neither knows Python.
 
+pub mod append;
 pub mod read;
 pub mod scan;
 pub mod write;

@@ -23,6 +23,29 @@ const fn special(word: u64) -> u64 {
     (found_quote | found_backslash | found_control) & HIGH
 }
 
+/// How many bytes of a word, from the lowest on, a JSON string can hold as they are.
+#[inline]
+pub const fn plain_bytes(word: u64) -> usize {
+    // Without a mark there are 64 zeros, which makes 8.
+    (special(word).trailing_zeros() / 8) as usize
+}
+
+/// Fewer than eight bytes as a word, zeros behind them.
+#[inline]
+pub fn tail_word(bytes: &[u8]) -> u64 {
+    // Two loads that overlap: what both have is the same, so the second one may be or-ed over the first.
+    let place = |size: usize| (bytes.len() - size) * 8;
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let last = u64::from(u32::from_le_bytes(*last));
+        u64::from(u32::from_le_bytes(*first)) | last << place(4)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
+        let last = u64::from(u16::from_le_bytes(*last));
+        u64::from(u16::from_le_bytes(*first)) | last << place(2)
+    } else {
+        bytes.first().copied().map_or(0, u64::from)
+    }
+}
+
 /// Find where the plain part of a string ends.
 ///
 /// The plain twin is `plain_run` in the tests.
@@ -47,13 +70,11 @@ pub fn run(bytes: &[u8]) -> Run {
         length += 8;
         rest = tail;
     }
-    for &byte in rest {
-        if byte < 0x20 || byte == b'"' || byte == b'\\' {
-            break;
-        }
-        seen |= u64::from(byte);
-        length += 1;
-    }
+    // The zeros behind the last bytes count as control characters, so the run ends there at the latest.
+    let word = tail_word(rest);
+    let plain = plain_bytes(word).min(rest.len());
+    seen |= word & ((1 << (plain * 8)) - 1);
+    length += plain;
     Run {
         length,
         ascii: seen & HIGH == 0,

@@ -1,52 +1,21 @@
 //! The pieces of JSON as `JSON.stringify` writes them: no spaces, UTF-8 as it is, escapes where JSON demands them.
 
-use super::scan;
-
-/// Append the inside of a string: UTF-8 as it is, with the escapes that `JSON.stringify` uses.
-pub fn string_contents(out: &mut Vec<u8>, mut rest: &[u8]) {
-    loop {
-        let length = scan::run(rest).length;
-        let (plain, special) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-        out.extend_from_slice(plain);
-        let Some((&byte, tail)) = special.split_first() else {
-            return;
-        };
-        escape(out, byte);
-        rest = tail;
-    }
-}
-
-/// Append the escape of a byte that a string cannot hold as it is.
-fn escape(out: &mut Vec<u8>, byte: u8) {
-    let short = match byte {
-        b'"' => b'"',
-        b'\\' => b'\\',
-        0x08 => b'b',
-        0x09 => b't',
-        0x0a => b'n',
-        0x0c => b'f',
-        0x0d => b'r',
-        _ => return unit_escape(out, u16::from(byte)),
-    };
-    out.extend_from_slice(&[b'\\', short]);
-}
+use super::append;
+pub use super::append::{key, short, string, string_contents};
 
 /// Append `\uXXXX` for a code unit, in lower case.
 pub fn unit_escape(out: &mut Vec<u8>, unit: u16) {
-    let digit = |shift: u32| {
-        let value = (unit >> shift & 0xf) as u8;
-        if value < 10 {
-            b'0' + value
-        } else {
-            b'a' + value - 10
-        }
-    };
-    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+    out.extend_from_slice(&append::unit_escape(unit));
 }
 
 /// Append an integer.
+#[inline]
 pub fn integer(out: &mut Vec<u8>, value: i64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    if let Ok(digit @ 0..=9) = u8::try_from(value) {
+        out.push(b'0' + digit);
+        return;
+    }
+    short(out, itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Append a number with a fraction: the shortest text that reads back as the same double; `null` for what JSON cannot hold.
@@ -55,7 +24,7 @@ pub fn integer(out: &mut Vec<u8>, value: i64) {
 /// the same number.
 pub fn float(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        short(out, zmij::Buffer::new().format_finite(value).as_bytes());
     } else {
         out.extend_from_slice(b"null");
     }
@@ -103,6 +72,7 @@ pub fn float_key(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn contents(text: &str) -> String {
         let mut out = Vec::new();
@@ -122,6 +92,54 @@ mod tests {
         let mut out = Vec::new();
         unit_escape(&mut out, 0xd8ab);
         assert_eq!(out, br"\ud8ab");
+    }
+
+    fn plain_contents(text: &str) -> String {
+        let mut out = Vec::new();
+        for &byte in text.as_bytes() {
+            match byte {
+                b'"' | b'\\' => out.extend([b'\\', byte]),
+                0x08 => out.extend(b"\\b"),
+                0x09 => out.extend(b"\\t"),
+                0x0a => out.extend(b"\\n"),
+                0x0c => out.extend(b"\\f"),
+                0x0d => out.extend(b"\\r"),
+                0..0x20 => out.extend(format!("\\u{byte:04x}").bytes()),
+                _ => out.push(byte),
+            }
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn strings_and_keys_are_the_plain_contents(text in "[a-zé€\u{7f}\u{1f}\u{0}\"\\\\😀]{0,40}") {
+            let plain = plain_contents(&text);
+            prop_assert_eq!(&contents(&text), &plain);
+            let mut out = Vec::new();
+            string(&mut out, text.as_bytes());
+            key(&mut out, text.as_bytes(), true);
+            key(&mut out, text.as_bytes(), false);
+            let expected = format!("\"{plain}\"\"{plain}\":,\"{plain}\":");
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+
+        #[test]
+        fn long_strings_are_the_plain_contents(text in "[a-z\"]{4090,4110}") {
+            let plain = plain_contents(&text);
+            let mut out = Vec::new();
+            string(&mut out, text.as_bytes());
+            key(&mut out, text.as_bytes(), false);
+            let expected = format!("\"{plain}\",\"{plain}\":");
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+
+        #[test]
+        fn short_appends_what_it_is_given(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let mut out = vec![1, 2, 3];
+            short(&mut out, &bytes);
+            prop_assert_eq!(&out[3..], &bytes[..]);
+        }
     }
 
     #[test]

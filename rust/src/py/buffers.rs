@@ -6,9 +6,11 @@
 
 #![expect(unsafe_code, reason = "the one room for it; see the house rules")]
 
+use std::mem::MaybeUninit;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString};
+use pyo3::types::{PyDict, PyInt, PyList, PyString};
 
 /// The exact types that the encoder knows, told apart by comparing pointers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -106,14 +108,76 @@ pub(super) fn ascii_str<'a>(string: &'a Bound<'_, PyString>) -> Option<&'a str> 
     }
 }
 
-/// Make a string of a text that is known to be ASCII or known not to be.
+/// How wide the widest character of a text is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Width {
+    /// Up to U+007F.
+    Ascii,
+    /// Up to U+00FF.
+    Latin1,
+    /// Up to U+FFFF.
+    Ucs2,
+    /// Any.
+    Ucs4,
+}
+
+/// What has to be known of UTF-8 to make a string of it in one copy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) width: Width,
+    /// Bytes that continue a character.
+    pub(super) continuing: usize,
+}
+
+impl Shape {
+    pub(super) const ASCII: Self = Self {
+        width: Width::Ascii,
+        continuing: 0,
+    };
+
+    /// The shape of a text.
+    pub(super) fn of(text: &str) -> Self {
+        // Two passes that the compiler makes sixteen bytes at a time. Lead bytes up to C3 stand for code points up to U+00FF,
+        // up to EF for those up to U+FFFF.
+        let width = match text.bytes().max().unwrap_or(0) {
+            0..0x80 => return Self::ASCII,
+            0x80..0xc4 => Width::Latin1,
+            0xc4..0xf0 => Width::Ucs2,
+            _ => Width::Ucs4,
+        };
+        let continuing = text
+            .as_bytes()
+            .chunks(128)
+            .map(|piece| {
+                let count: u8 = piece
+                    .iter()
+                    .map(|&byte| u8::from(byte & 0xc0 == 0x80))
+                    .sum();
+                usize::from(count)
+            })
+            .sum();
+        Self { width, continuing }
+    }
+}
+
+/// Make a string of a text of which is known whether it is ASCII.
 #[inline]
-pub(super) fn new_string<'py>(
+pub(super) fn new_text<'py>(
     py: Python<'py>,
-    text: &[u8],
+    text: &str,
     ascii: bool,
 ) -> PyResult<Bound<'py, PyString>> {
-    if !ascii || text.len() < 2 {
+    if ascii {
+        new_ascii_string(py, text.as_bytes())
+    } else {
+        new_shaped_string(py, text.as_bytes(), Shape::of(text))
+    }
+}
+
+/// Make a string of bytes that are ASCII.
+#[inline]
+fn new_ascii_string<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    if text.len() < 2 {
         // One character and none are cached by the interpreter.
         return decode_utf8(py, text);
     }
@@ -124,80 +188,93 @@ pub(super) fn new_string<'py>(
     // SAFETY: `object` is a new compact ASCII string, nobody else has seen it.
     let data = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
     // SAFETY: it has room for exactly `text.len()` characters of one byte; the terminator is already there. Were a caller
-    // wrong about `ascii`, the string would show Latin-1 characters in a string marked ASCII; callers take it from a scan.
+    // wrong about that, the string would show Latin-1 characters in a string marked ASCII; callers take it from a scan.
     unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), data, text.len()) };
     // SAFETY: `PyUnicode_New` makes objects of the exact type `str`.
     Ok(unsafe { string.cast_into_unchecked() })
 }
 
-/// Make a string of UTF-8.
-fn decode_utf8<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyString>> {
-    // Two passes, both vectorised: how wide the widest character is, then the copy. The interpreter's own decoder starts
-    // narrow and copies all it has each time a wider character turns up.
-    let widest = text.iter().copied().max().unwrap_or(0);
-    if text.len() < 2 || widest >= 0xf0 {
-        let data = text.as_ptr().cast();
-        // SAFETY: `data` and the length come from one slice; it is checked for being UTF-8.
-        let object =
-            unsafe { ffi::PyUnicode_DecodeUTF8(data, text.len().cast_signed(), std::ptr::null()) };
-        // SAFETY: a new reference or null with an exception set.
-        let string = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
-        // SAFETY: the decoder makes objects of the exact type `str`.
-        return Ok(unsafe { string.cast_into_unchecked() });
+/// Make a string of UTF-8 whose shape is known; one copy, where the interpreter's own decoder starts narrow and copies all it
+/// has each time a wider character turns up.
+pub(super) fn new_shaped_string<'py>(
+    py: Python<'py>,
+    text: &[u8],
+    shape: Shape,
+) -> PyResult<Bound<'py, PyString>> {
+    let most = match shape.width {
+        Width::Ascii => return new_ascii_string(py, text),
+        Width::Latin1 => 0xff,
+        Width::Ucs2 => 0xffff,
+        Width::Ucs4 => return decode_utf8(py, text),
+    };
+    let count = text.len().saturating_sub(shape.continuing);
+    if count < 2 {
+        return decode_utf8(py, text);
     }
-    let count = text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
-    // Lead bytes up to C3 stand for code points up to U+00FF.
-    let narrow = widest < 0xc4;
-    let (most, width) = if narrow { (0xff, 1) } else { (0xffff, 2) };
     // SAFETY: the interpreter is attached; a string cannot be longer than a slice.
     let object = unsafe { ffi::PyUnicode_New(count.cast_signed(), most) };
     // SAFETY: a new reference or null with an exception set.
     let string = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
     // SAFETY: `object` is a new compact string, nobody else has seen it.
     let data = unsafe { ffi::PyUnicode_DATA(object) };
-    if width == 1 {
+    if shape.width == Width::Latin1 {
         // SAFETY: the string has `count` units of one byte, uninitialised; `MaybeUninit` says so.
-        let out = unsafe {
-            std::slice::from_raw_parts_mut(data.cast::<std::mem::MaybeUninit<u8>>(), count)
-        };
+        let out = unsafe { std::slice::from_raw_parts_mut(data.cast::<MaybeUninit<u8>>(), count) };
         write_units(text, out, |code| code as u8);
     } else {
         // SAFETY: the string has `count` units of two bytes, aligned, uninitialised.
-        let out = unsafe {
-            std::slice::from_raw_parts_mut(data.cast::<std::mem::MaybeUninit<u16>>(), count)
-        };
+        let out = unsafe { std::slice::from_raw_parts_mut(data.cast::<MaybeUninit<u16>>(), count) };
         write_units(text, out, |code| code as u16);
     }
     // SAFETY: `PyUnicode_New` makes objects of the exact type `str`, and all its units are written.
     Ok(unsafe { string.cast_into_unchecked() })
 }
 
+/// Make a string of UTF-8 with the interpreter's own decoder.
+fn decode_utf8<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    let (data, length) = (text.as_ptr().cast(), text.len().cast_signed());
+    // SAFETY: `data` and the length come from one slice; it is checked for being UTF-8.
+    let object = unsafe { ffi::PyUnicode_DecodeUTF8(data, length, std::ptr::null()) };
+    // SAFETY: a new reference or null with an exception set.
+    let string = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
+    // SAFETY: the decoder makes objects of the exact type `str`.
+    Ok(unsafe { string.cast_into_unchecked() })
+}
+
+/// How many bytes from the first on are ASCII.
+fn ascii_run(bytes: &[u8]) -> usize {
+    let mut length = 0;
+    let mut rest = bytes;
+    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
+        let high = u64::from_le_bytes(*chunk) & 0x8080_8080_8080_8080;
+        if high != 0 {
+            return length + (high.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+        rest = tail;
+    }
+    length + rest.iter().take_while(|byte| byte.is_ascii()).count()
+}
+
 /// Write the code points of UTF-8 of at most three bytes each as units; fill up with zeros should the text be shorter.
-fn write_units<T: Copy>(text: &[u8], out: &mut [std::mem::MaybeUninit<T>], unit: fn(u32) -> T) {
+fn write_units<T: Copy>(text: &[u8], out: &mut [MaybeUninit<T>], unit: impl Fn(u32) -> T) {
     let mut rest = text;
     let mut slots = out;
     while !rest.is_empty() && !slots.is_empty() {
-        // Eight ASCII bytes at a time.
-        while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
-            if u64::from_le_bytes(*chunk) & 0x8080_8080_8080_8080 != 0 {
-                break;
-            }
-            let Some((room, left)) = std::mem::take(&mut slots).split_first_chunk_mut::<8>() else {
-                return;
-            };
-            for (slot, &byte) in room.iter_mut().zip(chunk) {
-                slot.write(unit(u32::from(byte)));
-            }
-            (rest, slots) = (tail, left);
+        let run = ascii_run(rest).min(slots.len());
+        let (ascii, tail) = rest.split_at_checked(run).unwrap_or((rest, &[]));
+        let (room, left) = std::mem::take(&mut slots).split_at_mut(run);
+        for (slot, &byte) in room.iter_mut().zip(ascii) {
+            slot.write(unit(u32::from(byte)));
         }
+        (rest, slots) = (tail, left);
         let Some((&lead, tail)) = rest.split_first() else {
             break;
         };
         let low = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or(0) & 0x3f);
         let lead_bits = u32::from(lead);
         let (code, used) = match lead {
-            0..0x80 => (lead_bits, 0),
-            0x80..0xe0 => ((lead_bits & 0x1f) << 6 | low(tail.first()), 1),
+            0..0xe0 => ((lead_bits & 0x1f) << 6 | low(tail.first()), 1),
             _ => (
                 (lead_bits & 0xf) << 12 | low(tail.first()) << 6 | low(tail.get(1)),
                 2,
@@ -276,4 +353,59 @@ pub(super) fn has_buffer(object: &Bound<'_, PyAny>) -> bool {
 pub(super) fn float_value(float: &Bound<'_, pyo3::types::PyFloat>) -> f64 {
     // SAFETY: a float, kept alive by the reference.
     unsafe { ffi::PyFloat_AS_DOUBLE(float.as_ptr()) }
+}
+
+/// The item of a list at an index, or `None` beyond its end.
+#[inline]
+pub(super) fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: a list, kept alive by the reference.
+    let length = unsafe { ffi::PyList_GET_SIZE(list.as_ptr()) }.cast_unsigned();
+    if index >= length {
+        return None;
+    }
+    // SAFETY: the index was checked against the length, and nothing has run since.
+    let item = unsafe { ffi::PyList_GET_ITEM(list.as_ptr(), index.cast_signed()) };
+    // SAFETY: borrowed from the list a moment ago.
+    Some(unsafe { Bound::from_borrowed_ptr(list.py(), item) })
+}
+
+/// Make a list of objects.
+#[inline]
+pub(super) fn new_list<'py>(
+    py: Python<'py>,
+    items: impl ExactSizeIterator<Item = Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let length = items.len().cast_signed();
+    // SAFETY: the interpreter is attached.
+    let object = unsafe { ffi::PyList_New(length) };
+    // SAFETY: a new reference or null with an exception set.
+    let list = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
+    for (index, item) in (0..length).zip(items) {
+        // SAFETY: `index` is below the length of a new list whose place there is empty; the list takes the reference over. An
+        // iterator shorter than it says would leave empty places, which the interpreter's own loops over lists expect.
+        unsafe { ffi::PyList_SET_ITEM(object, index, item.into_ptr()) };
+    }
+    // SAFETY: `PyList_New` makes objects of the exact type `list`.
+    Ok(unsafe { list.cast_into_unchecked() })
+}
+
+unsafe extern "C" {
+    /// Private, but exported by every version that is supported, and what other JSON libraries live on too.
+    fn _PyDict_NewPresized(used: ffi::Py_ssize_t) -> *mut ffi::PyObject;
+}
+
+/// Make an empty dict that will take some entries.
+#[inline]
+pub(super) fn new_dict(py: Python<'_>, entries: usize) -> PyResult<Bound<'_, PyDict>> {
+    /// What a new dict takes before it grows for the first time.
+    const SMALL: usize = 5;
+    if entries <= SMALL {
+        return Ok(PyDict::new(py));
+    }
+    // SAFETY: the interpreter is attached; the number comes from values that exist, so it is no announcement.
+    let object = unsafe { _PyDict_NewPresized(entries.cast_signed()) };
+    // SAFETY: a new reference or null with an exception set.
+    let dict = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
+    // SAFETY: `_PyDict_NewPresized` makes objects of the exact type `dict`.
+    Ok(unsafe { dict.cast_into_unchecked() })
 }

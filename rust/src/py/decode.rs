@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
-use super::{buffers, keys};
+use super::buffers;
+use super::keys::Keys;
 use crate::error::{PacketError, PacketErrorKind};
 use crate::json::read::{Builder, Text};
 use crate::socketio::is_reserved;
@@ -86,8 +87,11 @@ pub(super) struct PyBuilder<'py> {
     py: Python<'py>,
     /// Attachments that the header announced.
     attachments: u32,
+    keys: Keys<'py>,
     /// Whether the next string is the name of the event.
     expects_event: bool,
+    /// Whether some object of this packet has had a key that may make it a placeholder.
+    has_placeholder_key: bool,
     pub(super) gaps: Vec<Gap>,
 }
 
@@ -96,22 +100,40 @@ impl<'py> PyBuilder<'py> {
         Self {
             py,
             attachments,
+            keys: Keys::new(py),
             expects_event,
+            has_placeholder_key: false,
             gaps: Vec::new(),
         }
+    }
+
+    /// The string of a namespace.
+    pub(super) fn nsp(&mut self, nsp: &str) -> PyResult<Bound<'py, PyString>> {
+        self.keys.get(nsp, nsp.is_ascii())
     }
 
     /// The number of the attachment that an object stands for, if it is a placeholder.
     ///
     /// Differs from socket.io-parser: the number must be an integer; it takes 0.5 and gives `undefined`.
-    fn placeholder(&self, dict: &Bound<'py, PyDict>, offset: usize) -> PyResult<Option<u32>> {
-        let is_placeholder = dict
-            .get_item(pyo3::intern!(self.py, "_placeholder"))?
-            .is_some_and(|value| value.cast::<PyBool>().is_ok_and(PyBoolMethods::is_true));
-        if !is_placeholder {
+    fn placeholder(&self, entries: &[Slot<'py>], offset: usize) -> PyResult<Option<u32>> {
+        // From the end, because the last value of a repeated key counts.
+        let last = |name: &str| {
+            entries.rchunks_exact(2).find_map(|entry| match entry {
+                [key, value] => {
+                    let key = key
+                        .object
+                        .cast::<PyString>()
+                        .ok()
+                        .and_then(buffers::ascii_str)?;
+                    (key == name).then_some(&value.object)
+                }
+                _ => None,
+            })
+        };
+        if !last("_placeholder").is_some_and(|value| value.is(PyBool::new(self.py, true))) {
             return Ok(None);
         }
-        dict.get_item(pyo3::intern!(self.py, "num"))?
+        last("num")
             .and_then(|num| {
                 num.cast_exact::<PyInt>()
                     .ok()
@@ -163,20 +185,21 @@ impl<'py> Builder for PyBuilder<'py> {
             self.expects_event = false;
             return self.key(text);
         }
-        let string = buffers::new_string(self.py, text.text.as_bytes(), text.ascii)?;
+        let string = buffers::new_text(self.py, text.text, text.ascii)?;
         Ok(Slot::of(string.into_any()))
     }
 
     #[inline]
     fn key(&mut self, text: Text<'_>) -> PyResult<Slot<'py>> {
-        Ok(Slot::of(
-            keys::key(self.py, text.text, text.ascii)?.into_any(),
-        ))
+        if self.attachments != 0 && text.text == "_placeholder" {
+            self.has_placeholder_key = true;
+        }
+        Ok(Slot::of(self.keys.get(text.text, text.ascii)?.into_any()))
     }
 
     fn array(&mut self, items: Drain<'_, Slot<'py>>) -> PyResult<Slot<'py>> {
-        if self.gaps.is_empty() && self.attachments == 0 {
-            let list = PyList::new(self.py, items.map(|slot| slot.object))?;
+        if self.attachments == 0 {
+            let list = buffers::new_list(self.py, items.map(|slot| slot.object))?;
             return Ok(Slot::of(list.into_any()));
         }
         let mut gaps = Vec::new();
@@ -186,8 +209,7 @@ impl<'py> Builder for PyBuilder<'py> {
             }
             slot.object
         });
-        let objects: Vec<_> = objects.collect();
-        let list = PyList::new(self.py, objects)?;
+        let list = buffers::new_list(self.py, objects)?;
         self.gaps
             .extend(gaps.into_iter().map(|(index, attachment)| Gap {
                 place: Place::Item(list.clone().unbind(), index),
@@ -197,7 +219,15 @@ impl<'py> Builder for PyBuilder<'py> {
     }
 
     fn object(&mut self, mut entries: Drain<'_, Slot<'py>>, offset: usize) -> PyResult<Slot<'py>> {
-        let dict = PyDict::new(self.py);
+        if self.has_placeholder_key {
+            if let Some(attachment) = self.placeholder(entries.as_slice(), offset)? {
+                return Ok(Slot {
+                    object: gap_marker(self.py)?.clone(),
+                    attachment,
+                });
+            }
+        }
+        let dict = buffers::new_dict(self.py, entries.len() / 2)?;
         while let (Some(key), Some(value)) = (entries.next(), entries.next()) {
             dict.set_item(&key.object, &value.object)?;
             if value.attachment != NONE {
@@ -206,14 +236,6 @@ impl<'py> Builder for PyBuilder<'py> {
                     attachment: value.attachment,
                 });
             }
-        }
-        if self.attachments != 0
-            && let Some(attachment) = self.placeholder(&dict, offset)?
-        {
-            return Ok(Slot {
-                object: gap_marker(self.py)?.clone(),
-                attachment,
-            });
         }
         Ok(Slot::of(dict.into_any()))
     }

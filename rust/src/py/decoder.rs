@@ -10,9 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
 
+use super::buffers;
 use super::decode::{self, Gap, PyBuilder};
 use super::packet::{self, Packet};
-use super::{buffers, keys};
 use crate::error::{PacketError, PacketErrorKind};
 use crate::json::{read, scan};
 use crate::limits::Limits;
@@ -207,7 +207,7 @@ fn decode_text(py: Python<'_>, text: &str, limits: &Limits) -> PyResult<Outcome>
     let nsp = if nsp == "/" {
         pyo3::intern!(py, "/").clone()
     } else {
-        keys::key(py, nsp, nsp.is_ascii())?
+        builder.nsp(nsp)?
     };
     let packet = Packet {
         packet_type: packet_type.without_attachments(),

@@ -5,12 +5,13 @@
 //! backwards into the margin at the end.
 
 use std::cell::Cell;
+use std::sync::LazyLock;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use super::buffers::{self, Chars};
+use super::buffers::{self, Chars, Shape};
 use super::encode::Walker;
 use super::packet::{self, Packet};
 use super::{decoder, errors};
@@ -81,7 +82,7 @@ impl Settings {
         out.clear();
         out.extend_from_slice(&[0; MARGIN]);
         let mut walker = Walker::new(py, &self.limits, default, takes_binary, out);
-        walker.ascii = write_address(&mut walker.out, nsp, id)?;
+        walker.shape = write_address(&mut walker.out, nsp, id)?;
         let walked = match payload {
             Payload::Data(data) if data.is_none() => Ok(()),
             Payload::Data(data) => walker.payload(data),
@@ -89,7 +90,7 @@ impl Settings {
         };
         let Walker {
             mut out,
-            ascii,
+            shape,
             attachments,
             ..
         } = walker;
@@ -98,7 +99,7 @@ impl Settings {
             .and_then(|()| {
                 let start = write_margin(&mut out, packet_type, attachments.len(), message);
                 let bytes = out.get(start..).unwrap_or_default();
-                let text = buffers::new_string(py, bytes, ascii)?;
+                let text = buffers::new_shaped_string(py, bytes, shape)?;
                 Ok(Wire {
                     text,
                     length: bytes.len(),
@@ -122,6 +123,9 @@ impl Settings {
             &Payload::Data(data),
             false,
         )?;
+        if wire.attachments.is_empty() {
+            return buffers::new_list(py, std::iter::once(wire.text.into_any()));
+        }
         let list = PyList::new(py, [wire.text])?;
         for attachment in wire.attachments {
             list.append(attachment)?;
@@ -198,9 +202,9 @@ fn check_event(event: &Bound<'_, PyAny>) -> PyResult<()> {
     Err(errors::encode_error(py, &reason, "data[0]"))
 }
 
-/// Write namespace and id; return whether they are ASCII.
-fn write_address(out: &mut Vec<u8>, nsp: &Bound<'_, PyString>, id: Option<u64>) -> PyResult<bool> {
-    let mut is_ascii = true;
+/// Write namespace and id; return the shape of their text.
+fn write_address(out: &mut Vec<u8>, nsp: &Bound<'_, PyString>, id: Option<u64>) -> PyResult<Shape> {
+    let mut shape = Shape::ASCII;
     match buffers::chars(nsp) {
         Chars::Ascii(b"/") => {}
         Chars::Ascii(bytes) => {
@@ -208,15 +212,16 @@ fn write_address(out: &mut Vec<u8>, nsp: &Bound<'_, PyString>, id: Option<u64>) 
             out.push(b',');
         }
         _ => {
-            is_ascii = false;
-            out.extend_from_slice(nsp.to_str()?.as_bytes());
+            let name = nsp.to_str()?;
+            shape = Shape::of(name);
+            out.extend_from_slice(name.as_bytes());
             out.push(b',');
         }
     }
     if let Some(id) = id {
         write::integer(out, id.cast_signed());
     }
-    Ok(is_ascii)
+    Ok(shape)
 }
 
 /// Write what depends on the payload into the margin; return where the packet begins.
@@ -358,5 +363,12 @@ pub(super) fn encode<'py>(
     default: Option<Bound<'py, PyAny>>,
     limits: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyList>> {
+    static DEFAULT: LazyLock<Settings> = LazyLock::new(|| Settings {
+        limits: Limits::default(),
+        default: None,
+    });
+    if limits.is_none() && default.is_none() {
+        return DEFAULT.encode(packet.py(), packet.get());
+    }
     Settings::new(limits, default)?.encode(packet.py(), packet.get())
 }

@@ -5,27 +5,30 @@
 //! runs while a string is made) makes a new string.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::buffers;
+use crate::json::scan;
 
 /// Places in the table, a power of two. 2 048 is what orjson has; it takes 16 kB and at most 2 048 short strings.
 const PLACES: usize = 2_048;
 /// Longer strings are not kept.
 const MAX_LENGTH: usize = 64;
 
-struct Keys {
+struct Table {
     /// Peers choose keys, so where they land is not theirs to know.
     seed: u64,
-    places: Mutex<Box<[Option<Py<PyString>>]>>,
+    places: Box<[Option<Py<PyString>>]>,
 }
 
-static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
-    seed: RandomState::new().hash_one(0),
-    places: Mutex::new((0..PLACES).map(|_| None).collect()),
+static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(|| {
+    Mutex::new(Table {
+        seed: RandomState::new().hash_one(0),
+        places: (0..PLACES).map(|_| None).collect(),
+    })
 });
 
 /// A short multiplicative hash over eight bytes at a time, its seed first.
@@ -42,35 +45,51 @@ fn place(seed: u64, bytes: &[u8]) -> usize {
         hash = mix(hash, u64::from_le_bytes(*chunk));
         rest = tail;
     }
-    let tail = rest
-        .iter()
-        .fold(0, |word, &byte| word << 8 | u64::from(byte));
+    let tail = scan::tail_word(rest);
     mix(hash, tail) as usize & (PLACES - 1)
 }
 
-/// The string of a text, kept for the next time if it is short and ASCII.
-#[inline]
-pub(super) fn key<'py>(py: Python<'py>, text: &str, ascii: bool) -> PyResult<Bound<'py, PyString>> {
-    if !ascii || text.len() > MAX_LENGTH || text.len() < 2 {
-        return buffers::new_string(py, text.as_bytes(), ascii);
+/// The table, for as long as one packet is decoded.
+///
+/// Held while strings and containers are made, which may run finalisers: should one decode a packet of its own, it finds
+/// the table taken and goes without.
+pub(super) struct Keys<'py> {
+    py: Python<'py>,
+    table: Option<MutexGuard<'static, Table>>,
+}
+
+impl<'py> Keys<'py> {
+    pub(super) fn new(py: Python<'py>) -> Self {
+        Self {
+            py,
+            table: TABLE.try_lock().ok(),
+        }
     }
-    let keys = &*KEYS;
-    let index = place(keys.seed, text.as_bytes());
-    if let Ok(places) = keys.places.try_lock()
-        && let Some(Some(kept)) = places.get(index)
-        && buffers::ascii_str(kept.bind(py)) == Some(text)
-    {
-        return Ok(kept.bind(py).clone());
+
+    /// The string of a text, kept for the next time if it is short and ASCII.
+    #[inline]
+    pub(super) fn get(&mut self, text: &str, ascii: bool) -> PyResult<Bound<'py, PyString>> {
+        let bytes = text.as_bytes();
+        if !ascii || bytes.len() > MAX_LENGTH || bytes.len() < 2 {
+            return buffers::new_text(self.py, text, ascii);
+        }
+        let Some(table) = &mut self.table else {
+            return buffers::new_text(self.py, text, ascii);
+        };
+        let index = place(table.seed, bytes);
+        let Some(kept) = table.places.get_mut(index) else {
+            return buffers::new_text(self.py, text, ascii);
+        };
+        if let Some(kept) = kept
+            && buffers::ascii_str(kept.bind(self.py)) == Some(text)
+        {
+            return Ok(kept.bind(self.py).clone());
+        }
+        let string = buffers::new_text(self.py, text, ascii)?;
+        // Computed once here, it is there for every dict that gets this key.
+        string.hash()?;
+        // Dropping the old string runs no code: it is an exact `str`.
+        *kept = Some(string.clone().unbind());
+        Ok(string)
     }
-    let string = buffers::new_string(py, text.as_bytes(), ascii)?;
-    // Computed once here, it is there for every dict that gets this key.
-    string.hash()?;
-    let mut old = None;
-    if let Ok(mut places) = keys.places.try_lock()
-        && let Some(place) = places.get_mut(index)
-    {
-        old = place.replace(string.clone().unbind());
-    }
-    drop(old);
-    Ok(string)
 }

@@ -4,6 +4,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use super::buffers::Shape;
 use crate::json::read::{self, Validator};
 use crate::limits::Limits;
 
@@ -12,7 +13,7 @@ use crate::limits::Limits;
 #[derive(Debug)]
 pub(super) struct RawJson {
     pub(super) json: Box<[u8]>,
-    pub(super) ascii: bool,
+    pub(super) shape: Shape,
 }
 
 #[pymethods]
@@ -30,7 +31,7 @@ impl RawJson {
         read::read(text, 0, &Limits::default(), &mut Validator)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(Self {
-            ascii: text.is_ascii(),
+            shape: Shape::of(text),
             json: text.as_bytes().into(),
         })
     }
