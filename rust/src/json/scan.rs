@@ -49,7 +49,11 @@ pub fn tail_word(bytes: &[u8]) -> u64 {
 /// Find where the plain part of a string ends.
 ///
 /// The plain twin is `plain_run` in the tests.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "a call costs as much as a short string"
+)]
+#[inline(always)]
 pub fn run(bytes: &[u8]) -> Run {
     let mut length = 0;
     let mut seen: u64 = 0;

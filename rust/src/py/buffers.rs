@@ -409,3 +409,28 @@ pub(super) fn new_dict(py: Python<'_>, entries: usize) -> PyResult<Bound<'_, PyD
     // SAFETY: `_PyDict_NewPresized` makes objects of the exact type `dict`.
     Ok(unsafe { dict.cast_into_unchecked() })
 }
+
+/// The garbage collector does not start while this lives.
+///
+/// What a decoder makes is a tree that nobody else holds: the collector can find nothing in it, yet counts its lists and
+/// dicts and walks them again and again while they are made. Measured on 100 kB of records: a sixth of the time.
+pub(super) struct CollectorPause {
+    was_enabled: bool,
+}
+
+impl CollectorPause {
+    pub(super) fn new(_attached: Python<'_>) -> Self {
+        // SAFETY: the interpreter is attached.
+        let was_enabled = unsafe { ffi::PyGC_Disable() } != 0;
+        Self { was_enabled }
+    }
+}
+
+impl Drop for CollectorPause {
+    fn drop(&mut self) {
+        if self.was_enabled {
+            // SAFETY: made by an attached thread and dropped before it detaches: the value never leaves the function.
+            unsafe { ffi::PyGC_Enable() };
+        }
+    }
+}

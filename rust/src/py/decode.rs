@@ -219,13 +219,13 @@ impl<'py> Builder for PyBuilder<'py> {
     }
 
     fn object(&mut self, mut entries: Drain<'_, Slot<'py>>, offset: usize) -> PyResult<Slot<'py>> {
-        if self.has_placeholder_key {
-            if let Some(attachment) = self.placeholder(entries.as_slice(), offset)? {
-                return Ok(Slot {
-                    object: gap_marker(self.py)?.clone(),
-                    attachment,
-                });
-            }
+        if self.has_placeholder_key
+            && let Some(attachment) = self.placeholder(entries.as_slice(), offset)?
+        {
+            return Ok(Slot {
+                object: gap_marker(self.py)?.clone(),
+                attachment,
+            });
         }
         let dict = buffers::new_dict(self.py, entries.len() / 2)?;
         while let (Some(key), Some(value)) = (entries.next(), entries.next()) {

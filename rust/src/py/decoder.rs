@@ -19,6 +19,9 @@ use crate::limits::Limits;
 use crate::socketio::header::{Header, read_header};
 use crate::socketio::{PacketType, PayloadKind, check_payload};
 
+/// Bytes up to which a payload cannot hold enough lists and dicts to matter to the garbage collector.
+const SMALL_PAYLOAD: usize = 512;
+
 /// Turns what one connection receives into packets.
 #[pyclass(frozen, module = "roomcast.codec")]
 #[derive(Debug)]
@@ -198,7 +201,9 @@ fn decode_text(py: Python<'_>, text: &str, limits: &Limits) -> PyResult<Outcome>
         if scan::has_more_values(json, limits.max_values) {
             return Err(PacketError::new(PacketErrorKind::TooManyValues, payload).into());
         }
+        let pause = (json.len() > SMALL_PAYLOAD).then(|| buffers::CollectorPause::new(py));
         let data = read::read(text, payload, limits, &mut builder)?.object;
+        drop(pause);
         if packet_type.without_attachments() == PacketType::Event {
             decode::check_event(&data, payload)?;
         }
