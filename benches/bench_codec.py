@@ -8,6 +8,7 @@ results/codec.json; report.py makes the tables.
 
 import gc
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from pytest_benchmark.stats import Stats
 
 from cases import CASES
-from machine import commit, machine, versions
+from machine import Others, commit, machine, versions
 from peers import PEERS, Node
 from timing import interleave, ratios, spread, timers
 
@@ -39,14 +40,15 @@ def node() -> Iterator[Node]:
 @pytest.fixture(scope="session")
 def results(node: Node) -> Iterator[list[dict[str, Any]]]:
     benchmarks: list[dict[str, Any]] = []
-    about = machine()  # how busy it was before we were
+    others = Others(os.getpid(), node.pid)
     gc.collect()
     gc.freeze()  # what is alive now is not our garbage
     yield benchmarks
     gc.unfreeze()
     if len({row["group"] for row in benchmarks}) == len(CASES) * len(PEERS):
         whole = {
-            "machine_info": about | {"versions": versions(PACKAGES) | node.versions},
+            "machine_info": machine()
+            | {"versions": versions(PACKAGES) | node.versions, "others": others.cores()},
             "commit_info": commit(),
             "datetime": datetime.now(UTC).isoformat(timespec="seconds"),
             "version": versions(["pytest-benchmark"])["pytest-benchmark"],

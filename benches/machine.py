@@ -3,11 +3,12 @@
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["commit", "machine", "versions"]
+__all__ = ["Others", "commit", "machine", "versions"]
 
 
 def _cpu() -> str:
@@ -19,15 +20,40 @@ def _cpu() -> str:
 
 
 def machine() -> dict[str, object]:
-    """Return what runs: processor, system, Python, and how busy it was before."""
+    """Return what runs: processor, system, Python."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "python_compiler": platform.python_compiler(),
-        "load": round(os.getloadavg()[0], 2),
     }
+
+
+class Others:
+    """How much of the machine somebody else uses, from now on. Linux only.
+
+    Args:
+        pids: Processes that are ours.
+    """
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
+        self._start = time.monotonic(), self._ticks()
+
+    def _ticks(self) -> int:
+        user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
+        # behind the name, which may hold anything: utime and stime are fields 14 and 15 of the line
+        ours = [
+            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids
+        ]
+        return user + nice + system - sum(int(fields[11]) + int(fields[12]) for fields in ours)
+
+    def cores(self) -> float:
+        """Return how many processors others kept busy on average."""
+        seconds = time.monotonic() - self._start[0]
+        ticks = self._ticks() - self._start[1]
+        return round(max(0.0, ticks / os.sysconf("SC_CLK_TCK") / seconds), 2)
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

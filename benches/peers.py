@@ -140,6 +140,7 @@ class Node:
         self._process = subprocess.Popen(
             ["node", "codec.js"], cwd=NODE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self.pid = self._process.pid
         self.versions: dict[str, str] = self._ask({"do": "versions"})
 
     def _ask(self, question: dict[str, Any]) -> Any:

@@ -71,7 +71,7 @@ def verdict(group: Group, target: Target) -> str:
     if target.floor is not None:
         shortfalls[FLOOR] = group.times(OURS, FLOOR).median / target.floor - 1
     missed = [
-        f"{peer.split()[0]} by {shortfall:.0%}"
+        f"{peer.split()[0]} by {shortfall:.1%}"
         for peer, shortfall in shortfalls.items()
         if shortfall > 0
     ]
@@ -126,10 +126,12 @@ def origin(results: Results) -> str:
     """Return where results come from."""
     machine = results.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    others = machine.get("others")  # only from runs that look
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, load {machine['load']}; "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; "
         f"{machine['python']} ({machine['python_compiler']}); {versions}. "
-        f"Commit {results.commit}, {results.datetime}."
+        f"Commit {results.commit}, {results.datetime}"
+        + ("." if others is None else f"; others kept {others:g} cores busy.")
     )
 
 
