@@ -82,7 +82,7 @@ class Limits:
             value: object = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"{field.name} must be a number, not {type(value).__name__}")
-            if field.type == "int" and not isinstance(value, int):
+            if field.type is int and not isinstance(value, int):
                 raise TypeError(f"{field.name} must be an int, not {type(value).__name__}")
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{field.name} must be zero or more and finite, not {value!r}")
