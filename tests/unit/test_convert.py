@@ -1,6 +1,7 @@
 """What stands for objects that JSON does not know: the ``default`` hook, then the ready support."""
 
 import gc
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -47,6 +48,22 @@ class Struct(msgspec.Struct):
 
     x: int
     y: list[int]
+
+
+class Renamed(msgspec.Struct, rename="camel", tag="r", omit_defaults=True):
+    """With most of what a Struct can be told."""
+
+    first_name: str
+    nick_names: list[str] = msgspec.field(default_factory=list)
+    age: int = 7
+    gone: Any = msgspec.UNSET
+
+
+class Row(msgspec.Struct, array_like=True, tag=3):
+    """Written as a list."""
+
+    x: int
+    at: date
 
 
 class Model(pydantic.BaseModel):
@@ -111,6 +128,12 @@ class Unknown:
             '{"at":"2026-01-01T00:00:00Z","user":{"name":"a","tags":[],"avatar":null}}',
         ),
         (Struct(1, [2]), '{"x":1,"y":[2]}'),
+        (Renamed("a"), '{"type":"r","firstName":"a"}'),
+        (
+            Renamed("a", ["b"], 8, None),
+            '{"type":"r","firstName":"a","nickNames":["b"],"age":8,"gone":null}',
+        ),
+        (Row(1, date(2026, 7, 4)), '[3,1,"2026-07-04"]'),
         (Model(x=1, at=datetime(2026, 1, 1, tzinfo=UTC)), '{"x":1,"at":"2026-01-01T00:00:00Z"}'),
     ],
 )
@@ -133,6 +156,25 @@ def test_convert_refuses_what_nobody_knows(value: Any) -> None:
         encode(Packet(EVENT, ["e", {"a": value}]))
     assert info.value.path == "data[1].a"
     assert type(value).__name__ in info.value.reason
+
+
+@pytest.mark.parametrize("value", [Renamed("a", ["b"], 8), Renamed("a"), Row(1, date(2026, 7, 4))])
+def test_convert_writes_a_struct_as_msgspec_does(value: msgspec.Struct) -> None:
+    assert json.loads(text_of(value)) == json.loads(msgspec.json.encode(value))
+
+
+def test_convert_leaves_what_a_struct_holds_to_the_hook() -> None:
+    value = Struct(1, [User("a"), Unknown()])  # type: ignore[list-item]  # nothing checks at run time
+    with pytest.raises(EncodeError) as info:
+        text_of(value)
+    assert info.value.path == "data[0].y[1]"
+    assert text_of(value, default_by_name) == '{"x":1,"y":["User","Unknown"]}'
+
+
+def default_by_name(value: Any) -> Any:
+    if isinstance(value, Struct):
+        raise TypeError
+    return type(value).__name__
 
 
 def test_default_is_asked_first() -> None:
