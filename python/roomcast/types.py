@@ -93,7 +93,7 @@ class Limits:
 
 _CEILINGS: Final = {
     # The walkers recurse once per level; this keeps the deepest packet well inside a thread's stack of 512 KiB.
-    "max_depth": 1_000,
+    "max_depth": 500,
     "max_attachments": 65_535,
     "max_ack_id": 2**63 - 1,
 }

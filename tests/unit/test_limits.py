@@ -1,5 +1,7 @@
 """Each limit of the codec: one below, at, one above; and `Limits` itself."""
 
+import subprocess
+import sys
 from dataclasses import FrozenInstanceError, fields
 from typing import Any
 
@@ -116,12 +118,47 @@ def test_what_is_encoded_at_the_depth_limit_can_be_decoded() -> None:
         encode(Packet(EVENT, ["a", [value]]))
 
 
-def test_the_deepest_setting_does_not_end_the_stack() -> None:
-    limits = Limits(max_depth=1_000)
-    text = '2["a",' + "[" * 999 + "]" * 999 + "]"
-    packet = Decoder(limits).feed(text)
-    assert packet is not None
-    assert encode(packet, limits=limits) == [text]
+DEEPEST = """
+import threading
+from collections import OrderedDict
+import subprocess
+import sys
+from dataclasses import dataclass
+from roomcast.codec import Decoder, Limits, Packet, encode
+
+@dataclass
+class Box:
+    value: object
+
+def run():
+    limits = Limits(max_depth=500)
+    for wrap, levels in (
+        (lambda value: [value], 499),
+        (lambda value: {"a": value}, 499),
+        (lambda value: OrderedDict(a=value), 499),
+        (Box, 249),  # a dataclass takes two: itself, and the dict that stands for it
+    ):
+        value = 1
+        for _ in range(levels):
+            value = wrap(value)
+        text, = encode(Packet(2, ["a", value]), limits=limits)
+        packet = Decoder(limits).feed(text)
+        assert encode(packet, limits=limits) == [text]
+    print("done")
+
+threading.stack_size(512 * 1024)
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+
+
+def test_the_deepest_setting_does_not_end_the_stack_of_a_thread() -> None:
+    # 512 KiB is what macOS gives a thread. A process of its own, since there is no exception to catch.
+    done = subprocess.run(
+        [sys.executable, "-c", DEEPEST], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
 
 
 @pytest.mark.parametrize(("count", "kind"), [(9, None), (10, None), (11, Kind.TOO_MANY_VALUES)])
@@ -236,7 +273,7 @@ def test_limits_refuse_what_is_no_measure(name: str, value: Any, error: Any) -> 
 
 @pytest.mark.parametrize(
     ("name", "ceiling"),
-    [("max_depth", 1_000), ("max_attachments", 65_535), ("max_ack_id", 2**63 - 1)],
+    [("max_depth", 500), ("max_attachments", 65_535), ("max_ack_id", 2**63 - 1)],
 )
 def test_limits_have_ceilings(name: str, ceiling: int) -> None:
     assert getattr(Limits(**{name: ceiling}), name) == ceiling
