@@ -82,7 +82,7 @@ class Limits:
             value: object = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"{field.name} must be a number, not {type(value).__name__}")
-            if field.type == "int" and not isinstance(value, int):
+            if field.type is int and not isinstance(value, int):
                 raise TypeError(f"{field.name} must be an int, not {type(value).__name__}")
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{field.name} must be zero or more and finite, not {value!r}")
@@ -93,7 +93,7 @@ class Limits:
 
 _CEILINGS: Final = {
     # The walkers recurse once per level; this keeps the deepest packet well inside a thread's stack of 512 KiB.
-    "max_depth": 1_000,
+    "max_depth": 500,
     "max_attachments": 65_535,
     "max_ack_id": 2**63 - 1,
 }

@@ -29,9 +29,10 @@ def convert(value: Any) -> Any:
     Source:
         roomcast; ``Date.prototype.toJSON`` for the dates.
     """
-    converter = _converters.get(type(value))
+    cls: type[Any] = type(value)
+    converter = _converters.get(cls)
     if converter is None:
-        converter = _converters[type(value)] = _find(type(value))
+        converter = _converters[cls] = _find(cls)
     return converter(value)
 
 
@@ -45,20 +46,39 @@ def _find(cls: type) -> _Converter:
     # Only a program that has imported these libraries can hold one of their objects.
     msgspec = sys.modules.get("msgspec")
     if msgspec is not None and issubclass(cls, msgspec.Struct):
-        return _struct(msgspec)
+        return _struct(msgspec, cls)
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and issubclass(cls, pydantic.BaseModel):
         return lambda value: value.model_dump(by_alias=True)
     return lambda _value: NotImplemented
 
 
-def _struct(msgspec: Any) -> _Converter:
-    def fields(value: Any) -> Any:
-        # msgspec's own rules (renamed fields, tags, omitted defaults, array_like) hold for the Struct and what it nests;
-        # what JSON does not know is left as it is, for us.
-        return msgspec.to_builtins(value, builtin_types=_BUILTIN_TYPES, enc_hook=lambda other: other)
+def _struct(msgspec: Any, cls: Any) -> _Converter:
+    """Return what makes a dict or list of a Struct, by msgspec's own rules for names, tags and what is left out.
 
-    return fields
+    One level only, where `msgspec.to_builtins` goes all the way down: what is inside is the caller's hook's first.
+    """
+    config = cls.__struct_config__
+    fields = msgspec.structs.fields(cls)
+
+    def is_default(field: Any, item: Any) -> bool:
+        factory = field.default_factory
+        return item is field.default or (factory in {list, dict, set} and item == factory())
+
+    def to_list(value: Any) -> list[Any]:
+        tag = [] if config.tag is None else [config.tag]
+        return tag + [getattr(value, field.name) for field in fields]
+
+    def to_dict(value: Any) -> dict[str, Any]:
+        result = {} if config.tag is None else {config.tag_field: config.tag}
+        for field in fields:
+            item = getattr(value, field.name)
+            if item is msgspec.UNSET or (config.omit_defaults and is_default(field, item)):
+                continue
+            result[field.encode_name] = item
+        return result
+
+    return to_list if config.array_like else to_dict
 
 
 def _isoformat(value: datetime | time) -> str:
@@ -69,7 +89,6 @@ def _isoformat(value: datetime | time) -> str:
     return text
 
 
-_BUILTIN_TYPES = (bytes, bytearray, memoryview, datetime, date, time, Decimal, UUID)
 _BY_CLASS: dict[type, _Converter] = {
     datetime: _isoformat,
     date: date.isoformat,

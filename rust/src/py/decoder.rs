@@ -109,22 +109,20 @@ impl Decoder {
     }
 
     fn feed_text(&self, text: &Bound<'_, PyString>, start: usize) -> PyResult<Option<Packet>> {
-        match &*self.lock() {
-            State::Idle => {}
-            State::Collecting(_) => {
-                return Err(PacketError::new(PacketErrorKind::UnexpectedText, 0).into());
-            }
-            State::Closed => return Err(closed()),
-        }
+        let expected = match &*self.lock() {
+            State::Idle => Ok(()),
+            State::Collecting(_) => Err(PacketErrorKind::UnexpectedText),
+            State::Closed => Err(PacketErrorKind::DecoderClosed),
+        };
+        expected.map_err(|kind| PacketError::new(kind, 0))?;
         let repaired;
         let whole = if let Some(ascii) = buffers::ascii_str(text) {
             ascii
         } else if let Ok(utf8) = text.to_str() {
             utf8
         } else {
-            // Only a string made by a program can hold lone surrogates; no WebSocket or HTTP body can.
-            repaired = text.to_string_lossy();
-            &repaired
+            repaired = without_surrogates(text)?;
+            repaired.to_str()?
         };
         let outcome = decode_text(
             text.py(),
@@ -143,35 +141,51 @@ impl Decoder {
     }
 
     fn feed_attachment(&self, attachment: &Bound<'_, PyBytes>) -> PyResult<Option<Packet>> {
-        let finished = {
-            let mut state = self.lock();
-            let unfinished = match &mut *state {
-                State::Collecting(unfinished) => unfinished,
-                State::Idle => {
-                    return Err(PacketError::new(PacketErrorKind::UnexpectedBinary, 0).into());
-                }
-                State::Closed => return Err(closed()),
-            };
-            unfinished.size = unfinished.size.saturating_add(attachment.as_bytes().len());
-            if unfinished.size > self.limits.max_packet_size {
-                return Err(PacketError::new(PacketErrorKind::PacketTooLarge, 0).into());
-            }
-            unfinished.attachments.push(attachment.clone().unbind());
-            if unfinished.attachments.len() < unfinished.announced {
-                return Ok(None);
-            }
-            std::mem::replace(&mut *state, State::Idle)
-        };
-        let State::Collecting(unfinished) = finished else {
-            return Err(closed());
+        let complete = self
+            .collect(attachment)
+            .map_err(|kind| PacketError::new(kind, 0))?;
+        let Some(unfinished) = complete else {
+            return Ok(None);
         };
         decode::fill(attachment.py(), &unfinished.gaps, &unfinished.attachments)?;
         Ok(Some(unfinished.packet))
     }
+
+    /// Keep an attachment; return the packet if it was the last one. Errors are made into exceptions by the caller, when
+    /// the lock is free again.
+    fn collect(
+        &self,
+        attachment: &Bound<'_, PyBytes>,
+    ) -> Result<Option<Box<Unfinished>>, PacketErrorKind> {
+        let mut state = self.lock();
+        let unfinished = match &mut *state {
+            State::Collecting(unfinished) => unfinished,
+            State::Idle => return Err(PacketErrorKind::UnexpectedBinary),
+            State::Closed => return Err(PacketErrorKind::DecoderClosed),
+        };
+        unfinished.size = unfinished.size.saturating_add(attachment.as_bytes().len());
+        if unfinished.size > self.limits.max_packet_size {
+            return Err(PacketErrorKind::PacketTooLarge);
+        }
+        unfinished.attachments.push(attachment.clone().unbind());
+        if unfinished.attachments.len() < unfinished.announced {
+            return Ok(None);
+        }
+        match std::mem::replace(&mut *state, State::Idle) {
+            State::Collecting(unfinished) => Ok(Some(unfinished)),
+            State::Idle | State::Closed => Ok(None),
+        }
+    }
 }
 
-fn closed() -> PyErr {
-    PacketError::new(PacketErrorKind::DecoderClosed, 0).into()
+/// A text whose lone surrogates are U+FFFD and whose pairs of surrogates are characters, as in an escape.
+///
+/// Only a string made by a program can hold them; no WebSocket or HTTP body can.
+#[cold]
+fn without_surrogates<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyString>> {
+    let utf16 = text.call_method1("encode", ("utf-16-le", "surrogatepass"))?;
+    let text = utf16.call_method1("decode", ("utf-16-le", "replace"))?;
+    Ok(text.cast_into()?)
 }
 
 /// Decode a text up to where attachments are needed.

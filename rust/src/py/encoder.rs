@@ -17,7 +17,7 @@ use super::packet::{self, Packet};
 use super::{decoder, errors};
 use crate::json::write;
 use crate::limits::Limits;
-use crate::socketio::{PacketType, is_reserved};
+use crate::socketio::{PacketType, PayloadKind, check_payload, is_reserved};
 
 /// Room in front of namespace, id and payload: `4`, the type, five digits of attachments, `-`.
 const MARGIN: usize = 8;
@@ -83,6 +83,7 @@ impl Settings {
         out.extend_from_slice(&[0; MARGIN]);
         let mut walker = Walker::new(py, &self.limits, default, takes_binary, out);
         walker.shape = write_address(&mut walker.out, nsp, id)?;
+        let begin = walker.out.len();
         let walked = match payload {
             Payload::Data(data) if data.is_none() => Ok(()),
             Payload::Data(data) => walker.payload(data),
@@ -97,6 +98,7 @@ impl Settings {
         let result = walked
             .map_err(|failure| failure.into_error(py))
             .and_then(|()| {
+                check_written(py, packet_type, out.get(begin..).unwrap_or_default())?;
                 let start = write_margin(&mut out, packet_type, attachments.len(), message);
                 let bytes = out.get(start..).unwrap_or_default();
                 let text = buffers::new_shaped_string(py, bytes, shape)?;
@@ -169,11 +171,21 @@ fn check_data(packet_type: PacketType, data: &Bound<'_, PyAny>, id: Option<u64>)
         PacketType::Ack | PacketType::BinaryAck if !is_list => "an ACK takes a list of arguments",
         PacketType::Ack | PacketType::BinaryAck if id.is_none() => "an ACK needs an id",
         PacketType::Disconnect if !data.is_none() => "a DISCONNECT takes no data",
-        PacketType::Connect if is_list || data.is_instance_of::<PyString>() => {
-            "a CONNECT takes a dict or None"
-        }
-        PacketType::ConnectError if is_list => "a CONNECT_ERROR takes a dict or a string",
         _ => return Ok(()),
+    };
+    Err(errors::encode_error(py, reason, "data"))
+}
+
+/// Check what data has become: hooks and ready support may make anything of an object, and a number behind the header
+/// would be an id.
+fn check_written(py: Python<'_>, packet_type: PacketType, payload: &[u8]) -> PyResult<()> {
+    if check_payload(packet_type, PayloadKind::of(payload)).is_ok() {
+        return Ok(());
+    }
+    let reason = match packet_type {
+        PacketType::Connect => "a CONNECT takes a dict or None",
+        PacketType::ConnectError => "a CONNECT_ERROR takes a dict, a string or None",
+        _ => "data that does not fit the packet type",
     };
     Err(errors::encode_error(py, reason, "data"))
 }
@@ -325,7 +337,7 @@ impl Encoder {
         nsp: &Bound<'py, PyString>,
         event: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
-        id: Option<i64>,
+        id: Option<&Bound<'py, PyInt>>,
     ) -> PyResult<EncodedPacket> {
         check_event(event)?;
         let payload = Payload::Event(event, args);
@@ -339,10 +351,10 @@ impl Encoder {
     #[pyo3(signature = (r#type, nsp, data=None, id=None, /))]
     fn encode_packet<'py>(
         &self,
-        r#type: i64,
+        r#type: &Bound<'py, PyInt>,
         nsp: &Bound<'py, PyString>,
         data: Option<Bound<'py, PyAny>>,
-        id: Option<i64>,
+        id: Option<&Bound<'py, PyInt>>,
     ) -> PyResult<EncodedPacket> {
         let py = nsp.py();
         let data = data.unwrap_or_else(|| py.None().into_bound(py));

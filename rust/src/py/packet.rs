@@ -1,9 +1,9 @@
 //! `Packet`: what the decoder returns and the encoder takes.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::types::{PyInt, PyString, PyTuple, PyType};
 
 use crate::socketio::PacketType;
 
@@ -24,8 +24,9 @@ pub(super) struct Packet {
 const MAX_ID: u64 = i64::MAX.cast_unsigned();
 
 /// Turn the number of a packet type that a caller gave into the type that applications see.
-pub(super) fn packet_type(number: i64) -> PyResult<PacketType> {
-    u8::try_from(number)
+pub(super) fn packet_type(number: &Bound<'_, PyInt>) -> PyResult<PacketType> {
+    number
+        .extract::<u8>()
         .ok()
         .and_then(PacketType::from_number)
         .map(PacketType::without_attachments)
@@ -33,14 +34,12 @@ pub(super) fn packet_type(number: i64) -> PyResult<PacketType> {
 }
 
 /// Check an acknowledgement id that a caller gave.
-pub(super) fn packet_id(id: Option<i64>) -> PyResult<Option<u64>> {
+pub(super) fn packet_id(id: Option<&Bound<'_, PyInt>>) -> PyResult<Option<u64>> {
     id.map(|id| {
-        u64::try_from(id)
+        id.extract::<u64>()
             .ok()
             .filter(|&id| id <= MAX_ID)
-            .ok_or_else(|| {
-                PyValueError::new_err(format!("an ack id must be zero or more, not {id}"))
-            })
+            .ok_or_else(|| PyValueError::new_err("an ack id must be from 0 to 2^63 - 1"))
     })
     .transpose()
 }
@@ -57,10 +56,10 @@ impl Packet {
     #[pyo3(signature = (r#type, data=None, nsp=None, id=None))]
     fn new<'py>(
         py: Python<'py>,
-        r#type: i64,
+        r#type: &Bound<'py, PyInt>,
         data: Option<Bound<'py, PyAny>>,
         nsp: Option<Bound<'py, PyString>>,
-        id: Option<i64>,
+        id: Option<&Bound<'py, PyInt>>,
     ) -> PyResult<Self> {
         Ok(Self {
             packet_type: packet_type(r#type)?,
@@ -153,9 +152,14 @@ impl Packet {
     }
 }
 
-/// Read a limit of a `roomcast.types.Limits`.
-fn limit<'py, T: FromPyObjectOwned<'py>>(limits: &Bound<'py, PyAny>, name: &str) -> PyResult<T> {
-    limits.getattr(name)?.extract().map_err(Into::into)
+/// Read a limit of a `roomcast.types.Limits`; what passes the width that is counted in limits nothing.
+fn limit<T: TryFrom<u64>>(limits: &Bound<'_, PyAny>, name: &str, most: T) -> PyResult<T> {
+    let value = limits.getattr(name)?;
+    match value.extract::<u64>() {
+        Ok(value) => Ok(T::try_from(value).unwrap_or(most)),
+        Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => Ok(most),
+        Err(error) => Err(error),
+    }
 }
 
 /// The limits of a `roomcast.types.Limits`, or the default ones.
@@ -164,12 +168,12 @@ pub(super) fn limits(given: Option<&Bound<'_, PyAny>>) -> PyResult<crate::limits
         return Ok(crate::limits::Limits::default());
     };
     Ok(crate::limits::Limits {
-        max_attachments: limit(given, "max_attachments")?,
-        max_packet_size: limit(given, "max_packet_size")?,
-        max_depth: limit(given, "max_depth")?,
-        max_values: limit(given, "max_values")?,
-        max_int_digits: limit(given, "max_int_digits")?,
-        max_ack_id: limit(given, "max_ack_id")?,
-        max_namespace_length: limit(given, "max_namespace_length")?,
+        max_attachments: limit(given, "max_attachments", u32::MAX)?,
+        max_packet_size: limit(given, "max_packet_size", usize::MAX)?,
+        max_depth: limit(given, "max_depth", u32::MAX)?,
+        max_values: limit(given, "max_values", u32::MAX)?,
+        max_int_digits: limit(given, "max_int_digits", usize::MAX)?,
+        max_ack_id: limit(given, "max_ack_id", u64::MAX)?,
+        max_namespace_length: limit(given, "max_namespace_length", usize::MAX)?,
     })
 }

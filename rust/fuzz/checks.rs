@@ -1,0 +1,299 @@
+//! What holds for any bytes. The fuzz targets and their proptest twins (`tests/proptests.rs`) run the same functions.
+
+use std::vec::Drain;
+
+use _core::error::{PacketError, PacketErrorKind};
+use _core::json::read::{Builder, Text, Validator, read};
+use _core::json::{scan, write};
+use _core::limits::Limits;
+use _core::socketio::header::{Header, read_header};
+
+/// Small enough to be reached, so that the fuzzer sees both sides of each limit.
+const LIMITS: Limits = Limits {
+    max_attachments: 12,
+    max_packet_size: 1 << 20,
+    max_depth: 8,
+    max_values: 16,
+    max_int_digits: 24,
+    max_ack_id: 1_000_000,
+    max_namespace_length: 16,
+};
+
+/// A JSON value, kept as it was read.
+#[derive(Clone, Debug, PartialEq)]
+enum Tree {
+    Null,
+    Bool(bool),
+    Int(i64),
+    LongInt(String),
+    Float(f64),
+    Text(String),
+    List(Vec<Self>),
+    Object(Vec<Self>),
+}
+
+/// Makes trees, and looks at what the reader promises of each piece.
+struct TreeBuilder {
+    max_int_digits: usize,
+}
+
+fn builder() -> TreeBuilder {
+    TreeBuilder {
+        max_int_digits: LIMITS.max_int_digits,
+    }
+}
+
+impl Builder for TreeBuilder {
+    type Value = Tree;
+    type Error = PacketError;
+
+    fn null(&mut self) -> Tree {
+        Tree::Null
+    }
+    fn boolean(&mut self, value: bool) -> Tree {
+        Tree::Bool(value)
+    }
+    fn integer(&mut self, value: i64) -> Result<Tree, PacketError> {
+        Ok(Tree::Int(value))
+    }
+    fn long_integer(&mut self, digits: &str) -> Result<Tree, PacketError> {
+        let number = digits.strip_prefix('-').unwrap_or(digits);
+        assert!(
+            number.len() <= self.max_int_digits,
+            "{digits} passes the limit"
+        );
+        assert!(
+            number.bytes().all(|byte| byte.is_ascii_digit()),
+            "{digits} is no integer"
+        );
+        assert!(digits.parse::<i64>().is_err(), "{digits} is not long");
+        Ok(Tree::LongInt(digits.to_owned()))
+    }
+    fn float(&mut self, value: f64) -> Result<Tree, PacketError> {
+        assert!(!value.is_nan(), "JSON has no NaN");
+        Ok(Tree::Float(value))
+    }
+    fn string(&mut self, text: Text<'_>) -> Result<Tree, PacketError> {
+        assert_eq!(text.ascii, text.text.is_ascii(), "{:?}", text.text);
+        Ok(Tree::Text(text.text.to_owned()))
+    }
+    fn key(&mut self, text: Text<'_>) -> Result<Tree, PacketError> {
+        self.string(text)
+    }
+    fn array(&mut self, items: Drain<'_, Tree>) -> Result<Tree, PacketError> {
+        Ok(Tree::List(items.collect()))
+    }
+    fn object(&mut self, entries: Drain<'_, Tree>, _: usize) -> Result<Tree, PacketError> {
+        assert_eq!(entries.len() % 2, 0, "keys and values take turns");
+        Ok(Tree::Object(entries.collect()))
+    }
+}
+
+fn text_of(data: &[u8]) -> String {
+    String::from_utf8_lossy(data).into_owned()
+}
+
+fn write_tree(out: &mut Vec<u8>, tree: &Tree) {
+    match tree {
+        Tree::Null => out.extend_from_slice(b"null"),
+        Tree::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Tree::Int(value) => write::integer(out, *value),
+        Tree::LongInt(digits) => out.extend_from_slice(digits.as_bytes()),
+        // What 1e400 has become is `null` out, so it takes the long way round here.
+        Tree::Float(value) if value.is_infinite() => {
+            out.extend_from_slice(if *value > 0.0 { b"1e999" } else { b"-1e999" });
+        }
+        Tree::Float(value) => write::float(out, *value),
+        Tree::Text(text) => write_text(out, text),
+        Tree::List(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_tree(out, item);
+            }
+            out.push(b']');
+        }
+        Tree::Object(entries) => {
+            out.push(b'{');
+            for (index, part) in entries.iter().enumerate() {
+                if index > 0 {
+                    out.push(if index % 2 == 0 { b',' } else { b':' });
+                }
+                write_tree(out, part);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    write::string_contents(out, text.as_bytes());
+    out.push(b'"');
+}
+
+fn depth(tree: &Tree) -> u32 {
+    match tree {
+        Tree::List(items) | Tree::Object(items) => {
+            1 + items.iter().map(depth).max().unwrap_or_default()
+        }
+        _ => 0,
+    }
+}
+
+/// Values of a tree; keys are none.
+fn count(tree: &Tree) -> usize {
+    match tree {
+        Tree::List(items) => 1 + items.iter().map(count).sum::<usize>(),
+        Tree::Object(entries) => 1 + entries.iter().skip(1).step_by(2).map(count).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+/// A header that is read can be written again from its parts, and stays within the limits; one that is not says where.
+pub(crate) fn header(data: &[u8]) {
+    let text = text_of(data);
+    let Header {
+        packet_type,
+        attachments,
+        nsp,
+        id,
+        payload,
+    } = match read_header(&text, &LIMITS) {
+        Ok(header) => header,
+        Err(error) => {
+            assert!(error.offset <= text.len(), "{text:?}: {error}");
+            return;
+        }
+    };
+    assert!(text.is_char_boundary(payload), "{text:?}");
+    assert_eq!(attachments > 0, packet_type.is_binary());
+    assert!(attachments <= LIMITS.max_attachments);
+    assert!(nsp.starts_with('/') && nsp.len() <= LIMITS.max_namespace_length);
+    assert!(id.is_none_or(|id| id <= LIMITS.max_ack_id));
+
+    // Leading zeros and the comma at the end of a text are the only freedom of the spelling.
+    let mut rest = text.split_at(payload).0;
+    rest = rest
+        .strip_prefix(char::from(b'0' + packet_type as u8))
+        .expect("the type comes first");
+    if attachments > 0 {
+        let (count, tail) = rest.split_once('-').expect("a dash ends the attachments");
+        assert_eq!(count.parse(), Ok(attachments), "{text:?}");
+        rest = tail;
+    }
+    if rest.starts_with('/') {
+        let tail = rest.strip_prefix(nsp).expect("the namespace comes next");
+        rest = tail.strip_prefix(',').unwrap_or(tail);
+    } else {
+        assert_eq!(nsp, "/");
+    }
+    assert_eq!(rest.is_empty(), id.is_none(), "{text:?}");
+    if let Some(id) = id {
+        assert_eq!(rest.parse(), Ok(id), "{text:?}");
+    }
+}
+
+/// What is read can be written and read again, and is the same; what is refused says where; two builders see the same text.
+pub(crate) fn json_read(data: &[u8]) {
+    let text = text_of(data);
+    let validated = read(&text, 0, &LIMITS, &mut Validator);
+    let tree = match read(&text, 0, &LIMITS, &mut builder()) {
+        Ok(tree) => tree,
+        Err(error) => {
+            assert!(error.offset <= text.len(), "{text:?}: {error}");
+            assert_eq!(validated, Err(error));
+            return;
+        }
+    };
+    assert_eq!(validated, Ok(()));
+    assert!(depth(&tree) <= LIMITS.max_depth);
+    let mut out = Vec::new();
+    write_tree(&mut out, &tree);
+    let written = String::from_utf8(out).expect("the writer writes UTF-8");
+    assert_eq!(
+        read(&written, 0, &LIMITS, &mut builder()),
+        Ok(tree),
+        "{text:?} as {written:?}"
+    );
+
+    // The start is a matter of offsets only, and no text that is cut short is JSON, a number excepted.
+    let shifted = format!("42/é,{text}");
+    assert!(read(&shifted, "42/é,".len(), &LIMITS, &mut Validator).is_ok());
+    if written.ends_with([']', '}', '"', 'e', 'l']) {
+        let cut = written.split_at(written.len() - 1).0;
+        let error = read(cut, 0, &LIMITS, &mut Validator).expect_err("cut short");
+        assert_eq!(error.kind, PacketErrorKind::InvalidJson, "{cut:?}");
+    }
+}
+
+/// Any text and any number can be written, and comes back.
+pub(crate) fn json_write(data: &[u8]) {
+    let text = text_of(data);
+    let mut out = Vec::new();
+    write_text(&mut out, &text);
+    let written = String::from_utf8(out).expect("the writer writes UTF-8");
+    assert!(written.bytes().all(|byte| byte >= 0x20), "{written:?}");
+    assert_eq!(
+        read(&written, 0, &LIMITS, &mut builder()),
+        Ok(Tree::Text(text))
+    );
+
+    for chunk in data.chunks_exact(8) {
+        let bits = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
+        let integer = bits.cast_signed();
+        let mut out = Vec::new();
+        write::integer(&mut out, integer);
+        assert_eq!(String::from_utf8_lossy(&out), integer.to_string());
+
+        let value = f64::from_bits(bits);
+        let mut out = Vec::new();
+        write::float(&mut out, value);
+        let written = String::from_utf8(out).expect("the writer writes UTF-8");
+        let expected = if value.is_finite() {
+            Tree::Float(value)
+        } else {
+            Tree::Null
+        };
+        assert_eq!(
+            read(&written, 0, &LIMITS, &mut builder()),
+            Ok(expected),
+            "{value:e}"
+        );
+        let key = write::float_key(value);
+        let back: f64 = key
+            .replace("Infinity", "inf")
+            .parse()
+            .expect("a key is a number");
+        assert!(
+            back.partial_cmp(&value) == value.partial_cmp(&value),
+            "{value:e} as {key}"
+        );
+    }
+}
+
+/// The count of values in front of the reader is that of the reader.
+pub(crate) fn values(data: &[u8]) {
+    let text = text_of(data);
+    let limits = Limits {
+        max_depth: 200,
+        max_int_digits: usize::MAX,
+        ..LIMITS
+    };
+    let mut builder = TreeBuilder {
+        max_int_digits: usize::MAX,
+    };
+    let tree = read(&text, 0, &limits, &mut builder).ok();
+    for limit in [0, 1, 2, 3, LIMITS.max_values] {
+        let more = scan::has_more_values(text.as_bytes(), limit);
+        if let Some(tree) = &tree {
+            assert_eq!(
+                more,
+                count(tree) > limit as usize,
+                "{text:?} against {limit}"
+            );
+        }
+    }
+}
