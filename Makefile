@@ -1,0 +1,120 @@
+# The commands of this repository; `make` alone lists them. Each works from an empty clone: what is missing is made
+# first, and stamp files (the real targets below) keep a second run to seconds.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+SECONDS ?= 60
+PORT ?= 3000
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+NPM_CI := npm ci --no-audit --no-fund --loglevel=error
+RUST_SOURCES := Cargo.toml Cargo.lock rust/Cargo.toml $(shell find rust/src -name '*.rs')
+
+# One interpreter for maturin and clippy, or PyO3 is built anew each time they alternate.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+
+.PHONY: help
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: need-build need-node $(STAMPS)/extension examples/chat/node_modules/.package-lock.json ## serve the chat on http://127.0.0.1:3000/ (PORT=…)
+	@$(BIN)/python examples/chat/server.py --port $(PORT)
+
+.PHONY: test
+test: lint type rust-test python-test ## lint, types, Rust tests, Python tests
+
+.PHONY: check
+check: test audit ## everything but bench and fuzz
+
+.PHONY: build
+build: need-build $(STAMPS)/extension ## build the extension in release mode into .venv
+
+.PHONY: format
+format: $(STAMPS)/dev ## rewrite the sources as the formatters want them
+	cargo fmt --all
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: format-check
+format-check: need-clippy $(STAMPS)/dev
+	cargo fmt --all --check
+	$(BIN)/ruff format --check .
+
+.PHONY: lint
+lint: format-check $(STAMPS)/extension ## formatting, clippy with and without Python, ruff, import-linter
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --no-default-features -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+.PHONY: type
+type: need-build need-node $(STAMPS)/extension $(STAMPS)/dev ## mypy, pyright, and the stub against the built extension
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/python -m mypy.stubtest roomcast._core
+
+# Without the feature `python`: a test binary that holds PyO3 must link libpython, which many machines do not have
+# (Debian's python3 without python3-dev, statically built interpreters). The binding is tested from Python.
+.PHONY: rust-test
+rust-test: need-build
+	cargo test --locked --workspace --no-default-features --quiet
+
+.PHONY: python-test
+python-test: need-build need-node $(STAMPS)/extension $(STAMPS)/dev tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json
+	$(BIN)/pytest --cov --cov-report=term
+
+.PHONY: bench
+bench: need-build need-node $(STAMPS)/extension $(STAMPS)/dev ## the benchmarks
+	$(BIN)/pytest benches --benchmark-enable --benchmark-only --no-cov
+
+.PHONY: fuzz
+fuzz: need-fuzz ## each fuzz target for SECONDS=60
+	cd rust && for target in $$(cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run "$$target" -- -max_total_time=$(SECONDS) || exit 1; done
+
+.PHONY: audit
+audit: ## licences and advisories of the crates, where cargo-deny is installed
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check licenses sources bans; \
+	else echo 'left out: the licences of the crates (cargo install --locked cargo-deny)'; fi
+
+.PHONY: clean
+clean: ## remove what the commands above have made
+	rm -rf $(VENV) target tests/node_modules examples/chat/node_modules python/roomcast/*.so
+
+# What must be on the machine; each missing tool is one line.
+.PHONY: need-build need-clippy need-node need-fuzz
+need-build:
+	@scripts/need python rust
+need-clippy: need-build
+	@scripts/need clippy
+need-node:
+	@scripts/need node
+need-fuzz:
+	@scripts/need rust fuzz
+
+# pip 25.1 is the first to read [dependency-groups].
+$(STAMPS)/venv:
+	@scripts/need python
+	"$$(scripts/need --interpreter)" -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: $(STAMPS)/venv pyproject.toml
+	$(PIP) install --group dev
+	@touch $@
+
+$(STAMPS)/extension: $(STAMPS)/venv pyproject.toml $(RUST_SOURCES)
+	$(PIP) install --group build
+	$(BIN)/maturin develop --release --locked --extras server
+	@touch $@
+
+# npm writes this file last: it is the stamp of the whole folder.
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	cd $* && $(NPM_CI)
+	@touch $@
