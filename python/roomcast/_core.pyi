@@ -204,7 +204,7 @@ class Rooms(Generic[_S]):
         all_of: Sequence[str] = (),
         except_: Sequence[str] = (),
     ) -> list[_S]:
-        """Return the sockets that a broadcast reaches: (union of ``to``) ∩ (each of ``all_of``) ∖ (union of ``except_``).
+        """Return the sockets that a broadcast reaches: (union of ``to``) ∩ (each of ``all_of``), without (union of ``except_``).
 
         Args:
             to: Rooms or socket ids, in any order; repeats are harmless. Empty means every socket.
