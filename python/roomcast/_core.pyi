@@ -1,6 +1,7 @@
 """The Rust core. Public names are re-exported where they belong: `roomcast.codec`, `roomcast.server`."""
 
 from collections.abc import Callable, Iterable, Sequence
+from types import GenericAlias
 from typing import Any, Generic, TypeVar, final
 
 from typing_extensions import Buffer
@@ -158,8 +159,12 @@ class Decoder:
 class Rooms(Generic[_S]):
     """Who is in which room; a socket is any Python object, known by its id.
 
-    It belongs to one event loop; a lock makes it safe, not fast, to use from several threads. Room names are `str`. A
-    socket's id is a room of its own in a separate key space: it holds exactly that socket, and nobody can join or leave it.
+    It belongs to one event loop; a lock makes it safe, not fast, to use from several threads. A socket's id is a room of its
+    own in a separate key space: it holds exactly that socket, and nobody can join or leave it.
+
+    Raises:
+        TypeError: From every method, if an id or a room is not a `str`; also if one `str` stands where several are expected.
+        UnicodeEncodeError: From every method, if an id or a room holds a lone surrogate.
 
     Source:
         socket.io-adapter, ``Adapter.rooms`` and ``Adapter.sids``. Differs from socket.io-adapter: own rooms cannot be joined
@@ -167,6 +172,7 @@ class Rooms(Generic[_S]):
     """
 
     def __new__(cls) -> Rooms[_S]: ...
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
     def add(self, id: str, socket: _S, /) -> None:
         """Add a socket that is in no room yet but its own.
 
@@ -175,7 +181,7 @@ class Rooms(Generic[_S]):
         """
 
     def remove(self, id: str, /) -> list[str]:
-        """Remove a socket; return the rooms that ceased to exist. An unknown id is ignored."""
+        """Remove a socket; return the rooms that ceased to exist, its own not included. An unknown id is ignored."""
 
     def join(self, id: str, rooms: Iterable[str], /) -> list[str]:
         """Put a socket into rooms; return those that are new to it. An unknown id is ignored."""
@@ -198,7 +204,7 @@ class Rooms(Generic[_S]):
         all_of: Sequence[str] = (),
         except_: Sequence[str] = (),
     ) -> list[_S]:
-        """Return the sockets that a broadcast reaches: (union of ``to``) ∩ (each of ``all_of``) − (union of ``except_``).
+        """Return the sockets that a broadcast reaches: (union of ``to``) ∩ (each of ``all_of``), without (union of ``except_``).
 
         Args:
             to: Rooms or socket ids, in any order; repeats are harmless. Empty means every socket.
