@@ -121,6 +121,18 @@ pub(super) enum Width {
     Ucs4,
 }
 
+impl Width {
+    /// The width of a code point.
+    pub(super) const fn of(code: u32) -> Self {
+        match code {
+            0..0x80 => Self::Ascii,
+            0x80..0x100 => Self::Latin1,
+            0x100..0x1_0000 => Self::Ucs2,
+            _ => Self::Ucs4,
+        }
+    }
+}
+
 /// What has to be known of UTF-8 to make a string of it in one copy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {

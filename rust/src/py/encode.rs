@@ -287,18 +287,19 @@ impl<'a, 'py> Walker<'a, 'py> {
     fn wide_characters(&mut self, string: &Bound<'py, PyString>) {
         match buffers::chars(string) {
             Chars::Ascii(bytes) => write::string_contents(&mut self.out, bytes),
-            Chars::Latin1(units) => {
-                self.wide(units.iter().map(|&unit| u32::from(unit)), Width::Latin1);
-            }
-            Chars::Ucs2(units) => self.wide(units.iter().map(|&unit| u32::from(unit)), Width::Ucs2),
-            Chars::Ucs4(units) => self.wide(units.iter().copied(), Width::Ucs4),
+            Chars::Latin1(units) => self.wide(units.iter().map(|&unit| u32::from(unit))),
+            Chars::Ucs2(units) => self.wide(units.iter().map(|&unit| u32::from(unit))),
+            Chars::Ucs4(units) => self.wide(units.iter().copied()),
         }
     }
 
     /// Write code points that are not all ASCII.
-    fn wide(&mut self, codes: impl Iterator<Item = u32>, width: Width) {
+    fn wide(&mut self, codes: impl Iterator<Item = u32>) {
         let mut utf8 = [0; 4];
         let mut continuing = 0;
+        // The widest of those that are written as they are: the width of the string does not tell, as its widest character
+        // may be a surrogate. A string wider than its characters would be equal to no other.
+        let mut widest = 0;
         for code in codes {
             match char::from_u32(code) {
                 Some(char @ (' ' | '!' | '#'..='[' | ']'..='\u{7f}')) => self.out.push(char as u8),
@@ -306,6 +307,7 @@ impl<'a, 'py> Walker<'a, 'py> {
                     write::string_contents(&mut self.out, &[char as u8]);
                 }
                 Some(char) => {
+                    widest = widest.max(code);
                     let encoded = char.encode_utf8(&mut utf8).as_bytes();
                     continuing += encoded.len() - 1;
                     self.out.extend_from_slice(encoded);
@@ -314,6 +316,7 @@ impl<'a, 'py> Walker<'a, 'py> {
                 None => write::unit_escape(&mut self.out, code as u16),
             }
         }
+        let width = Width::of(widest);
         self.widen(Shape { width, continuing });
     }
 
