@@ -83,6 +83,11 @@ audit: ## licences and advisories of the crates, where cargo-deny is installed
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check licenses sources bans; \
 	else echo 'left out: the licences of the crates (cargo install --locked cargo-deny)'; fi
 
+.PHONY: screenshot
+screenshot: need-build need-node $(STAMPS)/extension tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json ## take the README's picture of the chat anew
+	CHROMIUM="$${CHROMIUM:-$$(command -v chromium || command -v google-chrome)}" \
+		node tests/browser/screenshot.mjs docs/images/chat.png $(BIN)/python examples/chat/server.py
+
 .PHONY: clean
 clean: ## remove what the commands above have made
 	rm -rf $(VENV) target tests/node_modules examples/chat/node_modules python/roomcast/*.so
