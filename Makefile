@@ -70,13 +70,15 @@ python-test: need-build need-node $(STAMPS)/extension $(STAMPS)/dev tests/node_m
 	$(BIN)/pytest --cov --cov-report=term
 
 .PHONY: bench
-bench: need-build need-node $(STAMPS)/extension $(STAMPS)/dev ## the benchmarks
-	$(BIN)/pytest benches --benchmark-enable --benchmark-only --no-cov
+bench: need-build need-node $(STAMPS)/extension $(STAMPS)/dev benches/node/node_modules/.package-lock.json ## the benchmarks, then their tables
+	$(BIN)/pytest benches --benchmark-enable
+	$(BIN)/python benches/report.py
 
 .PHONY: fuzz
 fuzz: need-fuzz ## each fuzz target for SECONDS=60
 	cd rust && for target in $$(cargo +nightly fuzz list); do \
-		cargo +nightly fuzz run "$$target" -- -max_total_time=$(SECONDS) || exit 1; done
+		mkdir -p "fuzz/corpus/$$target" && cargo +nightly fuzz run "$$target" "fuzz/corpus/$$target" "fuzz/seeds/$$target" \
+			-- -max_total_time=$(SECONDS) || exit 1; done
 
 .PHONY: audit
 audit: ## licences and advisories of the crates, where cargo-deny is installed
@@ -90,7 +92,7 @@ screenshot: need-build need-node $(STAMPS)/extension tests/node_modules/.package
 
 .PHONY: clean
 clean: ## remove what the commands above have made
-	rm -rf $(VENV) target tests/node_modules examples/chat/node_modules python/roomcast/*.so
+	rm -rf $(VENV) target tests/node_modules examples/chat/node_modules benches/node/node_modules python/roomcast/*.so
 
 # What must be on the machine; each missing tool is one line.
 .PHONY: need-build need-clippy need-node need-fuzz
