@@ -70,22 +70,29 @@ python-test: need-build need-node $(STAMPS)/extension $(STAMPS)/dev tests/node_m
 	$(BIN)/pytest --cov --cov-report=term
 
 .PHONY: bench
-bench: need-build need-node $(STAMPS)/extension $(STAMPS)/dev ## the benchmarks
-	$(BIN)/pytest benches --benchmark-enable --benchmark-only --no-cov
+bench: need-build need-node $(STAMPS)/extension $(STAMPS)/dev benches/node/node_modules/.package-lock.json ## the benchmarks, then their tables
+	$(BIN)/pytest benches --benchmark-enable
+	$(BIN)/python benches/report.py
 
 .PHONY: fuzz
 fuzz: need-fuzz ## each fuzz target for SECONDS=60
 	cd rust && for target in $$(cargo +nightly fuzz list); do \
-		cargo +nightly fuzz run "$$target" -- -max_total_time=$(SECONDS) || exit 1; done
+		mkdir -p "fuzz/corpus/$$target" && cargo +nightly fuzz run "$$target" "fuzz/corpus/$$target" "fuzz/seeds/$$target" \
+			-- -max_total_time=$(SECONDS) || exit 1; done
 
 .PHONY: audit
 audit: ## licences and advisories of the crates, where cargo-deny is installed
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check licenses sources bans; \
 	else echo 'left out: the licences of the crates (cargo install --locked cargo-deny)'; fi
 
+.PHONY: screenshot
+screenshot: need-build need-node $(STAMPS)/extension tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json ## take the README's picture of the chat anew
+	CHROMIUM="$${CHROMIUM:-$$(command -v chromium || command -v google-chrome)}" \
+		node tests/browser/screenshot.mjs docs/images/chat.png $(BIN)/python examples/chat/server.py
+
 .PHONY: clean
 clean: ## remove what the commands above have made
-	rm -rf $(VENV) target tests/node_modules examples/chat/node_modules python/roomcast/*.so
+	rm -rf $(VENV) target tests/node_modules examples/chat/node_modules benches/node/node_modules python/roomcast/*.so
 
 # What must be on the machine; each missing tool is one line.
 .PHONY: need-build need-clippy need-node need-fuzz
