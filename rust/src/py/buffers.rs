@@ -10,7 +10,9 @@ use std::mem::MaybeUninit;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
+
+use crate::json::write;
 
 /// The exact types that the encoder knows, told apart by comparing pointers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -304,7 +306,53 @@ fn write_units<T: Copy>(text: &[u8], out: &mut [MaybeUninit<T>], unit: impl Fn(u
     }
 }
 
-/// Walks a dict in its order, giving owned references; safe against changes while it walks.
+/// Write a value that holds no others and whose form needs nobody's help; return whether it was one.
+///
+/// No Python code runs in here, so a borrowed reference is enough. The plain twin is `Walker::value`.
+#[expect(clippy::inline_always, reason = "it is the body of two hot loops")]
+#[inline(always)]
+fn write_leaf(out: &mut Vec<u8>, value: &Bound<'_, PyAny>) -> bool {
+    match kind(value) {
+        Kind::Str => {
+            // SAFETY: `kind` has looked at the exact type.
+            let string = unsafe { value.cast_unchecked::<PyString>() };
+            let Chars::Ascii(bytes) = chars(string) else {
+                return false;
+            };
+            write::string(out, bytes);
+        }
+        Kind::Int => {
+            // SAFETY: `kind` has looked at the exact type.
+            let integer = unsafe { value.cast_unchecked::<PyInt>() };
+            let Some(small) = small_integer(integer) else {
+                return false;
+            };
+            write::integer(out, small);
+        }
+        Kind::Float => {
+            // SAFETY: `kind` has looked at the exact type.
+            let float = unsafe { value.cast_unchecked::<PyFloat>() };
+            write::float(out, float_value(float));
+        }
+        Kind::Bool => {
+            let is_true = value.is(PyBool::new(value.py(), true));
+            write::short(out, if is_true { b"true" } else { b"false" });
+        }
+        Kind::None => write::short(out, b"null"),
+        _ => return false,
+    }
+    true
+}
+
+/// An entry of a dict that is left to the caller.
+pub(super) struct Entry<'py> {
+    pub(super) key: Bound<'py, PyAny>,
+    pub(super) value: Bound<'py, PyAny>,
+    /// Whether the key is written already.
+    pub(super) has_key: bool,
+}
+
+/// Walks a dict in its order; safe against changes while it walks.
 pub(super) struct Entries<'a, 'py> {
     dict: &'a Bound<'py, PyDict>,
     position: ffi::Py_ssize_t,
@@ -314,34 +362,81 @@ impl<'a, 'py> Entries<'a, 'py> {
     pub(super) fn new(dict: &'a Bound<'py, PyDict>) -> Self {
         Self { dict, position: 0 }
     }
+
+    /// Write entries with an ASCII name and a leaf as value; return the next one that is something else, as references of
+    /// its own. `first` says whether no entry is written yet.
+    pub(super) fn next_after_leaves(
+        &mut self,
+        out: &mut Vec<u8>,
+        first: &mut bool,
+    ) -> Option<Entry<'py>> {
+        let py = self.dict.py();
+        loop {
+            let mut key = std::ptr::null_mut();
+            let mut value = std::ptr::null_mut();
+            let (dict, position) = (self.dict.as_ptr(), &raw mut self.position);
+            // SAFETY: the dict is alive; the three pointers are valid for writes. Each call looks at the dict anew, so a
+            // dict that changed in between gives other entries, never freed ones.
+            let found = unsafe { ffi::PyDict_Next(dict, position, &raw mut key, &raw mut value) };
+            if found == 0 {
+                return None;
+            }
+            // SAFETY: borrowed from the dict a moment ago, and no Python code runs before the next round.
+            let key = unsafe { Borrowed::from_ptr(py, key) };
+            // SAFETY: as above.
+            let value = unsafe { Borrowed::from_ptr(py, value) };
+            let mut has_key = false;
+            if kind(&key) == Kind::Str {
+                // SAFETY: `kind` has looked at the exact type.
+                let name = unsafe { key.cast_unchecked::<PyString>() };
+                if let Chars::Ascii(name) = chars(&name)
+                    && name != PLACEHOLDER
+                {
+                    write::key(out, name, *first);
+                    *first = false;
+                    if write_leaf(out, &value) {
+                        continue;
+                    }
+                    has_key = true;
+                }
+            }
+            return Some(Entry {
+                key: key.to_owned(),
+                value: value.to_owned(),
+                has_key,
+            });
+        }
+    }
 }
 
-impl<'py> Iterator for Entries<'_, 'py> {
-    type Item = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+/// The key that makes an object a placeholder.
+pub(super) const PLACEHOLDER: &[u8] = b"_placeholder";
 
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut key = std::ptr::null_mut();
-        let mut value = std::ptr::null_mut();
-        // SAFETY: the dict is alive; the three pointers are valid for writes. Each call looks at the dict anew, so a dict
-        // that changed in between gives other entries, never freed ones.
-        let found = unsafe {
-            ffi::PyDict_Next(
-                self.dict.as_ptr(),
-                &raw mut self.position,
-                &raw mut key,
-                &raw mut value,
-            )
-        };
-        if found == 0 {
+/// Write items of a list that are leaves, from `index` on; return the next one that is something else, as a reference of its
+/// own, with its comma written. `index` is then its index.
+#[inline]
+pub(super) fn next_item_after_leaves<'py>(
+    list: &Bound<'py, PyList>,
+    index: &mut usize,
+    out: &mut Vec<u8>,
+) -> Option<Bound<'py, PyAny>> {
+    loop {
+        // SAFETY: a list, kept alive by the reference. Looked at in every round: a hook may have changed the list.
+        let length = unsafe { ffi::PyList_GET_SIZE(list.as_ptr()) }.cast_unsigned();
+        if *index >= length {
             return None;
         }
-        let py = self.dict.py();
-        // SAFETY: borrowed from the dict a moment ago, and nothing has run since.
-        let key = unsafe { Bound::from_borrowed_ptr(py, key) };
-        // SAFETY: as above.
-        let value = unsafe { Bound::from_borrowed_ptr(py, value) };
-        Some((key, value))
+        // SAFETY: the index was checked against the length, and nothing has run since.
+        let item = unsafe { ffi::PyList_GET_ITEM(list.as_ptr(), index.cast_signed()) };
+        // SAFETY: borrowed from the list a moment ago, and no Python code runs before the next round.
+        let item = unsafe { Borrowed::from_ptr(list.py(), item) };
+        if *index > 0 {
+            out.push(b',');
+        }
+        if !write_leaf(out, &item) {
+            return Some(item.to_owned());
+        }
+        *index += 1;
     }
 }
 
@@ -362,23 +457,9 @@ pub(super) fn has_buffer(object: &Bound<'_, PyAny>) -> bool {
 
 /// The value of a float.
 #[inline]
-pub(super) fn float_value(float: &Bound<'_, pyo3::types::PyFloat>) -> f64 {
+pub(super) fn float_value(float: &Bound<'_, PyFloat>) -> f64 {
     // SAFETY: a float, kept alive by the reference.
     unsafe { ffi::PyFloat_AS_DOUBLE(float.as_ptr()) }
-}
-
-/// The item of a list at an index, or `None` beyond its end.
-#[inline]
-pub(super) fn list_item<'py>(list: &Bound<'py, PyList>, index: usize) -> Option<Bound<'py, PyAny>> {
-    // SAFETY: a list, kept alive by the reference.
-    let length = unsafe { ffi::PyList_GET_SIZE(list.as_ptr()) }.cast_unsigned();
-    if index >= length {
-        return None;
-    }
-    // SAFETY: the index was checked against the length, and nothing has run since.
-    let item = unsafe { ffi::PyList_GET_ITEM(list.as_ptr(), index.cast_signed()) };
-    // SAFETY: borrowed from the list a moment ago.
-    Some(unsafe { Bound::from_borrowed_ptr(list.py(), item) })
 }
 
 /// Make a list of objects.

@@ -10,7 +10,7 @@ use pyo3::types::{
     PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
 };
 
-use super::buffers::{self, Chars, Kind, Shape, Width};
+use super::buffers::{self, Chars, Kind, PLACEHOLDER, Shape, Width};
 use super::decoder::{class_name, copy_buffer};
 use super::errors;
 use super::raw_json::RawJson;
@@ -176,9 +176,8 @@ impl<'a, 'py> Walker<'a, 'py> {
         ))
     }
 
-    /// Write any value. What most values are is written here, in the loop of whoever walks a list or dict.
-    #[expect(clippy::inline_always, reason = "15 % of encoding 100 kB of records")]
-    #[inline(always)]
+    /// Write any value.
+    #[inline]
     fn value(&mut self, value: &Bound<'py, PyAny>, depth: u32) -> Walk {
         let kind = buffers::kind(value);
         match kind {
@@ -331,11 +330,7 @@ impl<'a, 'py> Walker<'a, 'py> {
         let depth = self.deeper(depth)?;
         self.out.push(b'[');
         let mut index = 0;
-        // The length is looked at each time: a hook may have changed the list.
-        while let Some(item) = buffers::list_item(list, index) {
-            if index > 0 {
-                self.out.push(b',');
-            }
+        while let Some(item) = buffers::next_item_after_leaves(list, &mut index, &mut self.out) {
             self.value(&item, depth)
                 .map_err(|failure| at(failure, Segment::Index(index)))?;
             index += 1;
@@ -368,9 +363,13 @@ impl<'a, 'py> Walker<'a, 'py> {
         let depth = self.deeper(depth)?;
         self.out.push(b'{');
         let mut first = true;
-        for (key, value) in buffers::Entries::new(dict) {
-            self.entry(&key, &value, depth, first)?;
-            first = false;
+        let mut entries = buffers::Entries::new(dict);
+        while let Some(entry) = entries.next_after_leaves(&mut self.out, &mut first) {
+            if !entry.has_key {
+                self.key(&entry.key, &entry.value, first)?;
+                first = false;
+            }
+            self.entry_value(&entry.key, &entry.value, depth)?;
         }
         self.out.push(b'}');
         Ok(())
@@ -383,28 +382,22 @@ impl<'a, 'py> Walker<'a, 'py> {
         let mut first = true;
         for item in value.call_method0("items")?.try_iter()? {
             let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item?.extract()?;
-            self.entry(&key, &value, depth, first)?;
+            self.key(&key, &value, first)?;
             first = false;
+            self.entry_value(&key, &value, depth)?;
         }
         self.out.push(b'}');
         Ok(())
     }
 
-    #[expect(clippy::inline_always, reason = "called from two loops; see `value`")]
-    #[inline(always)]
-    fn entry(
-        &mut self,
-        key: &Bound<'py, PyAny>,
-        value: &Bound<'py, PyAny>,
-        depth: u32,
-        first: bool,
-    ) -> Walk {
+    /// Write a key with its colon, and a comma in front of it unless it is the first.
+    fn key(&mut self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>, first: bool) -> Walk {
         if buffers::kind(key) == Kind::Str
             && let Ok(key) = key.cast::<PyString>()
             && let Chars::Ascii(name) = buffers::chars(key)
         {
             write::key(&mut self.out, name, first);
-            if name == b"_placeholder" && value.is(PyBool::new(self.py, true)) {
+            if name == PLACEHOLDER && value.is(PyBool::new(self.py, true)) {
                 self.has_placeholder = true;
             }
         } else {
@@ -415,6 +408,15 @@ impl<'a, 'py> Walker<'a, 'py> {
             self.other_key(key)?;
             write::short(&mut self.out, b"\":");
         }
+        Ok(())
+    }
+
+    fn entry_value(
+        &mut self,
+        key: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        depth: u32,
+    ) -> Walk {
         self.value(value, depth).map_err(|failure| {
             let key = key
                 .str()
