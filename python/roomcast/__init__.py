@@ -12,19 +12,33 @@ from roomcast.errors import (
     RoomcastError,
     UsageError,
 )
+from roomcast.server import (
+    BroadcastOperator,
+    Handshake,
+    Namespace,
+    Server,
+    Socket,
+    SocketOperator,
+)
 from roomcast.types import Limits, PacketType
 
 __all__ = [
     "AckTimeoutError",
+    "BroadcastOperator",
     "ConnectError",
     "DisconnectedError",
     "EncodeError",
+    "Handshake",
     "Limits",
     "MissingDependencyError",
+    "Namespace",
     "PacketError",
     "PacketErrorKind",
     "PacketType",
     "ReservedEventError",
     "RoomcastError",
+    "Server",
+    "Socket",
+    "SocketOperator",
     "UsageError",
 ]

@@ -44,6 +44,7 @@ class PacketErrorKind(StrEnum):
     UNEXPECTED_TEXT = "text while attachments are missing"
     UNEXPECTED_BINARY = "attachment without a header"
     PACKET_TOO_LARGE = "packet too large"
+    PACKET_TOO_SLOW = "packet took too long"
     DECODER_CLOSED = "decoder closed by an earlier error"
 
 

@@ -1,0 +1,184 @@
+"""Choose whom an event is for.
+
+`Broadcaster` is what everything that can broadcast has in common: the server, a namespace, a socket and the operator itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from roomcast.errors import UsageError
+from roomcast.events import Listener
+from roomcast.server.acks import Done, checked_timeout, settler
+from roomcast.server.adapter import BroadcastOptions
+
+if TYPE_CHECKING:
+    from roomcast.server.namespace import Namespace
+
+__all__ = ["EVERYBODY", "BroadcastOperator", "Broadcaster", "Emitter", "room_names"]
+
+EVERYBODY: Final = BroadcastOptions()
+
+
+def room_names(rooms: tuple[str | Iterable[str], ...]) -> tuple[str, ...]:
+    """Flatten rooms as ``to("a", "b")`` and ``to(["a", "b"])`` give them.
+
+    Raises:
+        TypeError: If a name is not a ``str``.
+    """
+    names: list[str] = []
+    for room in rooms:
+        if isinstance(room, str):
+            names.append(room)
+        else:
+            names.extend(room)
+    for name in names:
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a room must be a str, not {type(name).__name__}")
+    return tuple(names)
+
+
+class Broadcaster:
+    """The choice of recipients; every call gives a new operator and changes nothing."""
+
+    __slots__ = ()
+
+    def to(self, *rooms: str | Iterable[str]) -> "BroadcastOperator":
+        """Choose the sockets of rooms; called again, of those rooms too.
+
+        Args:
+            rooms: Names of rooms or ids of sockets, one by one or in lists.
+
+        Raises:
+            TypeError: If a name is not a ``str``.
+        """
+        operator = self._operator()
+        options = operator.options
+        return operator.with_(replace(options, rooms=options.rooms + room_names(rooms)))
+
+    def in_(self, *rooms: str | Iterable[str]) -> "BroadcastOperator":
+        """Choose the sockets of rooms; the same as `to`."""
+        return self.to(*rooms)
+
+    def except_(self, *rooms: str | Iterable[str]) -> "BroadcastOperator":
+        """Leave out the sockets of rooms, whatever other rooms they are in; arguments as for `to`."""
+        operator = self._operator()
+        options = operator.options
+        return operator.with_(replace(options, except_=options.except_ + room_names(rooms)))
+
+    def all_of(self, *rooms: str | Iterable[str]) -> "BroadcastOperator":
+        """Choose only sockets that are in every one of these rooms; arguments as for `to`.
+
+        Source:
+            roomcast; the reference can only unite rooms.
+        """
+        operator = self._operator()
+        options = operator.options
+        return operator.with_(replace(options, all_of=options.all_of + room_names(rooms)))
+
+    def _operator(self) -> "BroadcastOperator":
+        """Return an operator with the choice made so far."""
+        raise NotImplementedError
+
+
+class Emitter(Broadcaster):
+    """What can emit to several sockets at once."""
+
+    __slots__ = ()
+
+    def timeout(self, seconds: float) -> "BroadcastOperator":
+        """Wait for acknowledgements this long.
+
+        Raises:
+            ValueError: If it is negative or not finite.
+        """
+        operator = self._operator()
+        return operator.with_(replace(operator.options, timeout=checked_timeout(seconds)))
+
+    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]:
+        """Send an event to every socket that is chosen, each once.
+
+        Args:
+            event: The event's name; none of the reserved ones.
+            args: Anything that JSON knows, and bytes. They are encoded before the call returns.
+            ack: Called with ``(error, responses)``: of each client the first argument of its answer, in order of arrival.
+                It needs a `timeout`.
+
+        Returns:
+            Something to await for back pressure, or to ignore.
+
+        Raises:
+            EncodeError: If an argument has no JSON form.
+            ReservedEventError: If the event belongs to the library.
+            UsageError: If there is an ``ack`` without a time-out.
+        """
+        operator = self._operator()
+        adapter = operator.nsp.adapter
+        if ack is None:
+            return adapter.broadcast(event, args, operator.options)
+        operator.require_timeout()
+        handlers = operator.nsp.server.handlers
+
+        def done(error: Exception | None, answer: tuple[Any, ...]) -> None:
+            handlers.call(ack, (error, *answer), socket=None, event=event)
+
+        return adapter.broadcast_with_ack(event, args, operator.options, done)
+
+    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[list[Any]]:
+        """Send an event and collect the answers; it needs a `timeout`.
+
+        Returns:
+            A future of the answers: of each client the first argument, in order of arrival. It raises `AckTimeoutError`,
+            whose ``responses`` are the answers so far, if somebody does not answer in time. Nobody to ask: an empty list.
+
+        Raises:
+            EncodeError: If an argument has no JSON form.
+            ReservedEventError: If the event belongs to the library.
+            UsageError: If there is no time-out.
+
+        Source:
+            socket.io, ``BroadcastOperator.emitWithAck``. Differs from it: a missing time-out is an error, there it is one
+            millisecond.
+        """
+        operator = self._operator()
+        operator.require_timeout()
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        done: Done = settler(future)
+        operator.nsp.adapter.broadcast_with_ack(event, args, operator.options, done)
+        return future
+
+
+class BroadcastOperator(Emitter):
+    """A choice of sockets of one namespace, immutable: keep it, share it, choose further from it.
+
+    Attributes:
+        nsp: The namespace.
+        options: The choice.
+
+    Source:
+        socket.io, ``BroadcastOperator``.
+    """
+
+    __slots__ = ("nsp", "options")
+
+    def __init__(self, nsp: "Namespace", options: BroadcastOptions = EVERYBODY) -> None:
+        """Take a namespace and a choice."""
+        self.nsp = nsp
+        self.options = options
+
+    def with_(self, options: BroadcastOptions) -> "BroadcastOperator":
+        """Return an operator with another choice."""
+        return BroadcastOperator(self.nsp, options)
+
+    def require_timeout(self) -> None:
+        """Refuse to wait for acknowledgements for ever: one client that leaves would keep them waiting.
+
+        Raises:
+            UsageError: If there is no time-out.
+        """
+        if self.options.timeout is None:
+            raise UsageError("acknowledgements of a broadcast need a time-out: .timeout(seconds)")
+
+    def _operator(self) -> "BroadcastOperator":
+        return self

@@ -1,0 +1,240 @@
+"""One Engine.IO connection and its sockets: decodes what arrives and sends it to the right namespace.
+
+What a client may send depends on where it stands with the namespace that the packet names:
+
+    ==================  ==================  ==================  ==================
+    packet              not joined          pending             joined
+    ==================  ==================  ==================  ==================
+    CONNECT             middlewares run     forced close        forced close
+    DISCONNECT          forced close        forced close        leaves it
+    EVENT, ACK          forced close        forced close        dispatched
+    CONNECT_ERROR       forced close        forced close        forced close
+    ==================  ==================  ==================  ==================
+
+Differs from socket.io: a second CONNECT while the first is pending is an error, there it makes two sockets.
+
+Bytes that are no packet: every socket gets ``error``, then the connection is closed, also ``forced close``.
+"""
+
+import logging
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from roomcast._core import Decoder, Packet
+from roomcast.engine.connection import Connection
+from roomcast.engine.logs import printable
+from roomcast.errors import PacketError, PacketErrorKind
+from roomcast.types import PacketType
+
+if TYPE_CHECKING:
+    from roomcast.server.server import Server
+    from roomcast.server.socket import Socket
+
+__all__ = ["Client", "Parked"]
+
+log = logging.getLogger("roomcast.server")
+
+
+class Parked:
+    """The unfinished packets of a process, counted together."""
+
+    __slots__ = ("_limit", "_sizes", "_total")
+
+    def __init__(self, limit: int) -> None:
+        """Take the bytes that all of them may have."""
+        self._limit = limit
+        self._sizes: dict[Client, int] = {}
+        self._total = 0
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    @property
+    def total(self) -> int:
+        """Bytes of all unfinished packets."""
+        return self._total
+
+    def set(self, client: "Client", size: int) -> None:
+        """Note what a client's unfinished packet holds; 0 for none. The largest pays for passing the limit."""
+        self._total += size - self._sizes.pop(client, 0)
+        if not size:
+            return
+        self._sizes[client] = size
+        while self._total > self._limit:
+            largest = max(self._sizes, key=self._sizes.__getitem__)
+            largest.fail(PacketError(PacketErrorKind.PACKET_TOO_LARGE, 0))
+            self.set(largest, 0)
+
+
+class Client:
+    """One connection. It belongs to its server's event loop.
+
+    Attributes:
+        conn: The Engine.IO connection.
+        sockets: The sockets that are connected, by namespace.
+
+    Source:
+        socket.io, ``Client``.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_connect_deadline",
+        "_decoder",
+        "_packet_deadline",
+        "_pending",
+        "_server",
+        "conn",
+        "deadline",
+        "sockets",
+        "tick",
+    )
+
+    def __init__(self, server: "Server", conn: Connection) -> None:
+        """Take a new connection, which must join a namespace in time."""
+        self._server = server
+        self._decoder = Decoder(server.options.limits)
+        self._pending: dict[str, Socket] = {}
+        self.conn = conn
+        self.sockets: dict[str, Socket] = {}
+        self._connect_deadline = server.engine.timers.now() + server.options.connect_timeout
+        self._packet_deadline = inf
+        self.deadline = self._connect_deadline
+        self.tick: int | None = None
+        server.engine.timers.add(self)
+
+    def on_message(self, data: str | bytes) -> None:
+        """Take the next message of the connection; a text still has Engine.IO's type digit."""
+        try:
+            packet = self._decoder.feed(data, 1 if isinstance(data, str) else 0)
+        except PacketError as error:
+            self.fail(error)
+            return
+        if packet is None:
+            self._park()
+            return
+        if self._packet_deadline != inf:
+            self._unpark()
+        self._dispatch(packet)
+
+    def on_close(self, reason: str, details: str | None) -> None:
+        """Let all sockets go: the connection has ended."""
+        self._decoder.close()
+        self._unpark()
+        self._server.engine.timers.remove(self)
+        sockets = [*self._pending.values(), *self.sockets.values()]
+        self._pending.clear()
+        for socket in sockets:
+            socket.left(reason, details)
+
+    def on_deadline(self, now: float) -> None:
+        """Close a connection that joined no namespace, or did not finish its packet, in time."""
+        self.deadline = inf
+        if now >= self._packet_deadline:
+            self.fail(PacketError(PacketErrorKind.PACKET_TOO_SLOW, 0))
+        elif now >= self._connect_deadline:
+            self.conn.close("forced close", "no namespace joined in time")
+
+    def fail(self, error: PacketError) -> None:
+        """Close the connection because of what the peer has sent."""
+        log.info("closing %s: %s", printable(self.conn.request.address), error)
+        try:
+            for socket in list(self.sockets.values()):
+                socket.fire("error", (error,))
+        finally:
+            self.conn.close("forced close", str(error.kind))
+
+    def disconnect(self) -> None:
+        """Make the client leave every namespace, and close the connection."""
+        try:
+            for socket in list(self.sockets.values()):
+                socket.kick()
+        finally:
+            self.conn.close("forced close")
+
+    def is_pending(self, socket: "Socket") -> bool:
+        """Say whether a socket still waits for its middlewares, and its connection is still there."""
+        return self._pending.get(socket.nsp.name) is socket
+
+    def joined(self, socket: "Socket") -> None:
+        """Note that a socket was accepted; from the first one on the connection may stay."""
+        del self._pending[socket.nsp.name]
+        self.sockets[socket.nsp.name] = socket
+        if self._connect_deadline != inf:
+            self._connect_deadline = inf
+            self._reschedule()
+
+    def refused(self, socket: "Socket", payload: Any) -> None:
+        """Answer a socket that was not accepted.
+
+        Raises:
+            EncodeError: If the payload has no JSON form; nothing has happened then.
+        """
+        nsp = socket.nsp.name
+        packet = self._server.encoder.encode_packet(PacketType.CONNECT_ERROR, nsp, payload)
+        del self._pending[nsp]
+        socket.left("refused", None)
+        self.conn.outbox.push(packet)
+
+    def remove(self, socket: "Socket") -> None:
+        """Forget a socket that has left its namespace."""
+        self.sockets.pop(socket.nsp.name, None)
+
+    def _dispatch(self, packet: Packet) -> None:
+        kind, nsp = packet.type, packet.nsp
+        socket = self.sockets.get(nsp)
+        if kind == PacketType.CONNECT:
+            if socket is None and nsp not in self._pending:
+                self._connect(nsp, packet.data)
+                return
+        elif socket is not None:
+            if kind == PacketType.EVENT:
+                socket.on_event(packet)
+                return
+            if kind == PacketType.ACK:
+                socket.on_ack(packet)
+                return
+            if kind == PacketType.DISCONNECT:
+                socket.left("client namespace disconnect", None)
+                return
+        where = "joined" if socket else "pending" if nsp in self._pending else "not joined"
+        details = f"{kind.name} for a namespace that is {where}"
+        log.info("closing %s: %s", printable(self.conn.request.address), details)
+        self.conn.close("forced close", details)
+
+    def _connect(self, name: str, auth: Any) -> None:
+        nsp = self._server.namespace_of(name)
+        if nsp is None:
+            self._refuse(name, "Invalid namespace")
+        elif len(self.sockets) + len(self._pending) >= self._server.options.limits.max_namespaces:
+            self._refuse(name, "too many namespaces")
+        else:
+            self._pending[name] = nsp.connect(self, {} if auth is None else auth)
+            nsp.admit(self._pending[name])
+
+    def _refuse(self, name: str, message: str) -> None:
+        payload = {"message": message}
+        encoder = self._server.encoder
+        self.conn.outbox.push(encoder.encode_packet(PacketType.CONNECT_ERROR, name, payload))
+
+    def _park(self) -> None:
+        """Watch over a packet whose attachments are missing."""
+        if self._packet_deadline == inf:
+            timers, limits = self._server.engine.timers, self._server.options.limits
+            self._packet_deadline = timers.now() + limits.max_packet_time
+            self._reschedule()
+        self._server.parked.set(self, self._decoder.pending_size)
+
+    def _unpark(self) -> None:
+        if self._packet_deadline != inf:
+            self._packet_deadline = inf
+            self._server.parked.set(self, 0)
+            self._reschedule()
+
+    def _reschedule(self) -> None:
+        self.deadline = min(self._connect_deadline, self._packet_deadline)
+        timers = self._server.engine.timers
+        if self.deadline == inf:
+            timers.remove(self)
+        else:
+            timers.add(self)

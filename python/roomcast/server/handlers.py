@@ -1,0 +1,199 @@
+"""Run the code of applications: start it in place, take its result, and contain what it raises.
+
+Whatever a handler does, the connection lives on: an exception is logged once, with the event and the socket's id, and handed
+to the hooks of `Server.on_error`. Only ``KeyboardInterrupt`` and ``SystemExit`` go on after that, because they are meant for the
+program. A task that is cancelled from outside (the loop ends) is not an error of its handler.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Final
+
+from roomcast.engine.logs import printable
+from roomcast.events import Listener
+from roomcast.server.tasks import start
+
+if TYPE_CHECKING:
+    from roomcast.server.socket import Socket
+
+__all__ = ["Answer", "ErrorHook", "Handlers", "accepted"]
+
+ErrorHook = Callable[[BaseException, "Socket | None", str], Any]
+"""Called with the exception, the socket it concerns, and the event; a function or a coroutine function."""
+
+log = logging.getLogger("roomcast.server")
+
+_FATAL: Final = (KeyboardInterrupt, SystemExit)
+
+
+class Answer:
+    """The acknowledgement of one event, made of what its handlers return.
+
+    It is sent once: the first result that is not ``None`` is the answer; if all handlers are done and none gave one, the answer
+    is empty. If one of them raised and none gave a result, there is no answer.
+    """
+
+    __slots__ = ("_failed", "_id", "_open", "_socket")
+
+    def __init__(self, socket: "Socket", id: int, handlers: int) -> None:
+        self._socket: Socket | None = socket
+        self._id = id
+        self._open = handlers
+        self._failed = False
+
+    def returned(self, result: Any) -> None:
+        """Take the result of one handler.
+
+        Raises:
+            EncodeError: If it has no JSON form.
+        """
+        self._open -= 1
+        if result is not None:
+            args: tuple[Any, ...] = (result,)
+            if isinstance(result, tuple):
+                args = result  # pyright: ignore[reportUnknownVariableType]
+            self._send(args)
+        elif not self._open and not self._failed:
+            self._send(())
+
+    def raised(self) -> None:
+        """Learn that one handler gave no result."""
+        self._open -= 1
+        self._failed = True
+
+    def _send(self, args: tuple[Any, ...]) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.answer(self._id, args)
+
+
+class Handlers:
+    """Runs handlers for one server. It belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._hooks: list[ErrorHook] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add_hook(self, hook: ErrorHook) -> None:
+        """Call a hook for every exception of a handler."""
+        self._hooks.append(hook)
+
+    def call(
+        self,
+        handler: Listener,
+        args: tuple[Any, ...],
+        *,
+        socket: "Socket | None",
+        event: str,
+        answer: Answer | None = None,
+    ) -> None:
+        """Run a handler; a coroutine starts in place and goes on by itself.
+
+        Args:
+            handler: A function or a coroutine function.
+            args: Its arguments.
+            socket: The socket it concerns, for the error hook.
+            event: The event, for the error hook.
+            answer: Gets what it returns.
+
+        Cost:
+            A call; for a coroutine a task, which the loop only gets to see if it waits.
+        """
+        try:
+            result = handler(*args)
+            if answer is not None and not _is_awaitable(result):
+                answer.returned(result)
+                return
+        except BaseException as error:  # noqa: BLE001  contained, see the head of this module
+            self._failed(error, socket, event, answer)
+            return
+        if _is_awaitable(result):
+            self.run(self._finish(result, socket, event, answer))
+
+    def run(self, coroutine: Any) -> None:
+        """Start a coroutine that contains its own exceptions, and keep it alive."""
+        task = start(coroutine, asyncio.get_running_loop())
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def report(self, error: BaseException, socket: "Socket | None", event: str) -> None:
+        """Log an exception once and hand it to the hooks."""
+        log.error(
+            "handler of %s failed, socket %s",
+            printable(event),
+            "none" if socket is None else socket.id,
+            exc_info=error,
+        )
+        for hook in self._hooks:
+            try:
+                result = hook(error, socket, event)
+            except Exception:
+                log.exception("the error hook failed")
+            else:
+                if _is_awaitable(result):
+                    self.run(_finish_hook(result))
+
+    def _failed(
+        self, error: BaseException, socket: "Socket | None", event: str, answer: Answer | None
+    ) -> None:
+        if answer is not None:
+            answer.raised()
+        self.report(error, socket, event)
+        if isinstance(error, _FATAL):
+            raise error
+
+    async def _finish(
+        self,
+        awaitable: Awaitable[Any],
+        socket: "Socket | None",
+        event: str,
+        answer: Answer | None,
+    ) -> None:
+        try:
+            result = await awaitable
+            if answer is not None:
+                answer.returned(result)
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            self._failed(error, socket, event, answer)
+
+
+async def _finish_hook(awaitable: Awaitable[Any]) -> None:
+    try:
+        await awaitable
+    except Exception:
+        log.exception("the error hook failed")
+
+
+def _is_awaitable(value: Any) -> bool:
+    # The first half is what almost every call decides.
+    return value is not None and hasattr(value, "__await__")
+
+
+def accepted(handler: Listener, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return as many of the arguments as a handler takes.
+
+    JavaScript drops what a function has no parameter for; so do we where an event has an optional last argument, as in
+    ``disconnect(reason, details)``.
+    """
+    function = handler.__func__ if isinstance(handler, MethodType) else handler
+    if isinstance(function, FunctionType):
+        code = function.__code__
+        if code.co_flags & inspect.CO_VARARGS:
+            return args
+        count = code.co_argcount - (function is not handler)
+        return args[: max(count, 0)]
+    try:
+        parameters = inspect.signature(handler).parameters.values()
+    except (TypeError, ValueError):
+        return args
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return args
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return args[: sum(parameter.kind in positional for parameter in parameters)]

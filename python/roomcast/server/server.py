@@ -1,0 +1,209 @@
+"""The server: its namespaces, and everything that they share."""
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from roomcast._core import Encoder
+from roomcast.asgi import ASGIApp, ASGIApplication, Listening, listen, run
+from roomcast.engine.connection import Connection
+from roomcast.engine.server import Engine
+from roomcast.server.client import Client, Parked
+from roomcast.server.handlers import ErrorHook, Handlers
+from roomcast.server.namespace import Namespace
+from roomcast.server.options import read_options
+from roomcast.types import Limits
+
+if TYPE_CHECKING:
+    from typing import Never
+
+__all__ = ["Server"]
+
+SHUTDOWN: Final = "server shutting down"
+
+ErrorHookT = TypeVar("ErrorHookT", bound=ErrorHook)
+
+
+class Server(Namespace):
+    """A Socket.IO server, and at once its own namespace ``/``: ``io.emit``, ``io.on``, ``io.use`` mean that one.
+
+    It belongs to the event loop of its first connection.
+
+    Attributes:
+        options: What it was made with.
+        engine: The Engine.IO server underneath.
+
+    Source:
+        socket.io, ``Server``. Differs from it: there the methods of ``/`` are copied, here the server is that namespace.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str = "/socket.io",
+        ping_interval: float = 25.0,
+        ping_timeout: float = 20.0,
+        connect_timeout: float = 45.0,
+        max_http_buffer_size: int | None = None,
+        limits: Limits | None = None,
+        default: Callable[[Any], Any] | None = None,
+        **unknown: "Never",
+    ) -> None:
+        """Make a server; times in seconds, sizes in bytes.
+
+        Args:
+            path: Prefix of the requests that belong to the server.
+            ping_interval: From the answer to a ping to the next ping.
+            ping_timeout: From a ping until its answer must be there.
+            connect_timeout: Until a connection must have joined its first namespace.
+            max_http_buffer_size: The largest message that is taken; the field of the same name of the limits.
+            limits: Every limit.
+            default: Called for an object that JSON does not know, as in ``json.dumps(default=)``.
+            unknown: Nothing; so that a misspelt option can be answered with the right one.
+
+        Raises:
+            TypeError: If an option is unknown or has the wrong type.
+            ValueError: If a value is out of its range, or two options contradict each other.
+        """
+        given: dict[str, Any] = {
+            "path": path,
+            "ping_interval": ping_interval,
+            "ping_timeout": ping_timeout,
+            "connect_timeout": connect_timeout,
+            "default": default,
+            **unknown,
+        }
+        if limits is not None:
+            given["limits"] = limits
+        if max_http_buffer_size is not None:
+            given["max_http_buffer_size"] = max_http_buffer_size
+        self.options = read_options(given)
+        self.encoder = Encoder(self.options.limits, self.options.default)
+        self.handlers = Handlers()
+        self.parked = Parked(self.options.limits.max_pending_size)
+        self.warned_of_own_room = False
+        self.engine = Engine(
+            self._on_connection,
+            path=self.options.path.rstrip("/") + "/",
+            ping_interval=self.options.ping_interval,
+            ping_timeout=self.options.ping_timeout,
+            limits=self.options.limits,
+        )
+        self._namespaces: dict[str, Namespace] = {"/": self}
+        self._listening: list[Listening] = []
+        super().__init__(self, "/")
+
+    def of(self, name: str) -> Namespace:
+        """Return a namespace, made at its first use.
+
+        Args:
+            name: Its name; a missing leading slash is added.
+        """
+        if not name.startswith("/"):
+            name = f"/{name}"
+        nsp = self._namespaces.get(name)
+        if nsp is None:
+            nsp = self._namespaces[name] = Namespace(self, name)
+        return nsp
+
+    def on_error(self, hook: ErrorHookT) -> ErrorHookT:
+        """Call a hook for every exception that leaves a handler, a middleware or an ack callback; also a decorator.
+
+        Args:
+            hook: Gets ``(exception, socket, event)``; the socket is ``None`` where no single one is concerned. A function or
+                a coroutine function. It is called after the exception has been logged.
+
+        Returns:
+            The hook.
+
+        Source:
+            roomcast. Not ``io.on("error")``: clients may send an event of that name.
+        """
+        self.handlers.add_hook(hook)
+        return hook
+
+    def asgi(self, other_app: ASGIApplication | None = None) -> ASGIApp:
+        """Return an ASGI application that serves this server.
+
+        Args:
+            other_app: Gets every request that is not for the server, and the lifespan; without it those get a 404.
+        """
+        return ASGIApp(self.engine, other_app, on_shutdown=self._shutdown)
+
+    async def listen(
+        self, port: int, *, host: str = "127.0.0.1", other_app: ASGIApplication | None = None
+    ) -> Listening:
+        """Serve on a port of one's own, in the running event loop; returns when connections are accepted.
+
+        Args:
+            port: The port; 0 takes a free one, and the result says which.
+            host: The address.
+            other_app: As for `asgi`.
+
+        Raises:
+            MissingDependencyError: If uvicorn is not installed.
+            OSError: If the address cannot be used.
+        """
+        listening = await listen(
+            self.asgi(other_app), host, port, max_size=self.options.limits.max_http_buffer_size
+        )
+        self._listening.append(listening)
+        return listening
+
+    def run(
+        self, port: int, *, host: str = "127.0.0.1", other_app: ASGIApplication | None = None
+    ) -> None:
+        """Serve until SIGINT or SIGTERM, in an event loop of one's own (uvloop where it is installed).
+
+        Args:
+            port: The port.
+            host: The address.
+            other_app: As for `asgi`.
+
+        Raises:
+            MissingDependencyError: If uvicorn is not installed.
+            OSError: If the address cannot be used.
+        """
+        run(lambda: self.listen(port, host=host, other_app=other_app), self.close)
+
+    def close(self) -> Awaitable[None]:
+        """Stop: send what waits, close all connections (``server shutting down``), listen no more.
+
+        Returns:
+            Something to await until the lines have ended, or to ignore.
+        """
+        self.engine.close(SHUTDOWN)
+        for listening in self._listening:
+            listening.stop()
+        return _Closing(self.engine, self._listening)
+
+    # What follows is for the other parts of the server.
+
+    def namespace_of(self, name: str) -> Namespace | None:
+        """Return the namespace that a client asks for, by its exact name."""
+        return self._namespaces.get(name)
+
+    async def _shutdown(self) -> None:
+        # Not `close`: that waits for the HTTP server, which is waiting for this.
+        self.engine.close(SHUTDOWN)
+        await self.engine.wait_closed()
+
+    def _on_connection(self, conn: Connection) -> Client:
+        return Client(self, conn)
+
+
+class _Closing:
+    """Waits for the end of a server, if somebody awaits it."""
+
+    __slots__ = ("_engine", "_listening")
+
+    def __init__(self, engine: Engine, listening: list[Listening]) -> None:
+        self._engine = engine
+        self._listening = listening
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> None:
+        await self._engine.wait_closed()
+        for listening in self._listening:
+            await listening.wait_closed()

@@ -1,0 +1,399 @@
+"""One client in one namespace.
+
+States:
+
+    ============  ===========================================================================================
+    PENDING       middlewares decide; nothing is dispatched to it, no broadcast reaches it, rooms it joins are
+                  kept for later; what the middlewares emit to it goes out
+    CONNECTED     it is in the adapter's rooms
+    LEAVING       its ``disconnecting`` handlers run; the rooms are still there
+    DISCONNECTED  it is nowhere any more; emits are dropped, joins are no-ops
+    ============  ===========================================================================================
+"""
+
+import asyncio
+import time
+import warnings
+from collections.abc import Awaitable, Iterable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from roomcast._core import EncodedPacket, Packet
+from roomcast.engine.connection import Connection
+from roomcast.engine.outbox import DONE, Drain
+from roomcast.engine.server import generate_id
+from roomcast.errors import DisconnectedError
+from roomcast.events import EventEmitter, Listener
+from roomcast.server.acks import Ack, Done, SocketAck, checked_timeout, settler
+from roomcast.server.adapter import BroadcastOptions
+from roomcast.server.broadcast import Broadcaster, BroadcastOperator, room_names
+from roomcast.server.handlers import Answer, accepted
+from roomcast.server.handshake import Handshake
+from roomcast.types import PacketType
+
+if TYPE_CHECKING:
+    from roomcast.server.client import Client
+    from roomcast.server.namespace import Namespace
+
+__all__ = ["Socket", "SocketOperator"]
+
+
+class SocketState(Enum):
+    """Where a socket is in its life."""
+
+    PENDING = "pending"
+    CONNECTED = "connected"
+    LEAVING = "leaving"
+    DISCONNECTED = "disconnected"
+
+
+class Socket(EventEmitter, Broadcaster):
+    """A client in a namespace. It belongs to its server's event loop.
+
+    Its own `to`, `in_`, `except_` and `all_of` choose among the *others*: the socket itself is left out.
+
+    Attributes:
+        id: Its id, 20 characters, not the one of the connection.
+        nsp: Its namespace.
+        client: Its connection and the other namespaces on it.
+        handshake: How it came.
+        outbox: Where its packets wait; shared with the other namespaces of the connection.
+
+    Source:
+        socket.io, ``Socket``.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_acks",
+        "_data",
+        "_early_rooms",
+        "_state",
+        "client",
+        "handshake",
+        "id",
+        "nsp",
+        "outbox",
+    )
+
+    def __init__(self, nsp: "Namespace", client: "Client", auth: Mapping[str, Any]) -> None:
+        """Make a socket that is pending."""
+        super().__init__()
+        self.id = generate_id()
+        self.nsp = nsp
+        self.client = client
+        self.outbox = client.conn.outbox
+        self.handshake = Handshake(client.conn.request, auth, int(time.time() * 1000))
+        self._state = SocketState.PENDING
+        self._early_rooms: tuple[str, ...] = ()
+        # Made when somebody needs them: most of many connections never do.
+        self._acks: dict[int, Ack] | None = None
+        self._data: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.id} of {self.nsp.name!r}, {self._state.value}>"
+
+    @property
+    def connected(self) -> bool:
+        """Whether the socket takes part in its namespace."""
+        return self._state in (SocketState.CONNECTED, SocketState.LEAVING)
+
+    @property
+    def conn(self) -> Connection:
+        """The Engine.IO connection underneath."""
+        return self.client.conn
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """A dict for the application's own use."""
+        if self._data is None:
+            self._data = {}
+        return self._data
+
+    @data.setter
+    def data(self, data: dict[str, Any]) -> None:
+        self._data = data
+
+    @property
+    def rooms(self) -> set[str]:
+        """The rooms of the socket, its own (its id) included; a new set. Empty unless connected."""
+        return self.nsp.adapter.socket_rooms(self.id)
+
+    @property
+    def broadcast(self) -> BroadcastOperator:
+        """Everybody in the namespace but this socket."""
+        return self._operator()
+
+    def to(self, *rooms: str | Iterable[str]) -> BroadcastOperator:
+        """Choose the other sockets of rooms; arguments as for `Namespace.to`."""
+        names = room_names(rooms)
+        if self.id in names and not self.nsp.server.warned_of_own_room:
+            self.nsp.server.warned_of_own_room = True
+            warnings.warn(
+                "socket.to(socket.id) leaves out the socket itself and so reaches nobody;"
+                " use socket.emit()",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return super().to(names)
+
+    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]:
+        """Send an event to this client; dropped if it has disconnected.
+
+        Args:
+            event: The event's name; none of the reserved ones.
+            args: Anything that JSON knows, and bytes. They are encoded before the call returns.
+            ack: Asks the client for an acknowledgement; a function or a coroutine function, called with its arguments.
+
+        Returns:
+            Something to await for back pressure, or to ignore.
+
+        Raises:
+            EncodeError: If an argument has no JSON form.
+            ReservedEventError: If the event belongs to the library.
+        """
+        return self.emit_within(None, event, args, ack)
+
+    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
+        """Send an event and get the client's answer.
+
+        Returns:
+            A future of the answer: one argument → itself, several → a tuple, none → ``None``. It raises
+            `DisconnectedError` if the socket disconnects first, and never times out without a `timeout`.
+
+        Raises:
+            EncodeError: If an argument has no JSON form.
+            ReservedEventError: If the event belongs to the library.
+
+        Source:
+            socket.io, ``Socket.emitWithAck``. Differs from it: further arguments are not dropped, and a disconnect ends it.
+        """
+        return self.request_within(None, event, args)
+
+    def timeout(self, seconds: float) -> "SocketOperator":
+        """Wait for the acknowledgement of what is emitted next this long.
+
+        Raises:
+            ValueError: If it is negative or not finite.
+        """
+        return SocketOperator(self, checked_timeout(seconds))
+
+    def join(self, *rooms: str | Iterable[str]) -> Awaitable[None]:
+        """Join rooms; a no-op after the disconnect.
+
+        Raises:
+            TypeError: If a name is not a ``str``.
+        """
+        names = room_names(rooms)
+        if self._state is SocketState.PENDING:
+            self._early_rooms += names
+            return DONE
+        return self.nsp.adapter.add_all(self.id, names)
+
+    def leave(self, room: str) -> Awaitable[None]:
+        """Leave a room; one that it is not in is ignored."""
+        if self._state is SocketState.PENDING:
+            self._early_rooms = tuple(name for name in self._early_rooms if name != room)
+            return DONE
+        return self.nsp.adapter.del_(self.id, room)
+
+    def disconnect(self, close: bool = False) -> Awaitable[None]:
+        """Make the client leave this namespace.
+
+        Args:
+            close: Make it leave all of its namespaces, and close the connection.
+        """
+        if self.connected:
+            if close:
+                self.client.disconnect()
+            else:
+                self.kick()
+        return DONE
+
+    # What follows is for the other parts of the server.
+
+    def accept(self) -> None:
+        """Take part in the namespace: all middlewares have said yes."""
+        self._state = SocketState.CONNECTED
+        self.nsp.adapter.add(self, self._early_rooms)
+        self._early_rooms = ()
+        self.send(self._packet(PacketType.CONNECT, {"sid": self.id}))
+
+    def kick(self) -> None:
+        """Tell the client that it has to leave, and let it go."""
+        if self._state is SocketState.CONNECTED:
+            self.send(self._packet(PacketType.DISCONNECT))
+            self.left("server namespace disconnect", None)
+
+    def left(self, reason: str, details: str | None) -> None:
+        """Clean up after the end of the socket, and tell the application; a second end is ignored.
+
+        Source:
+            socket.io, ``Socket._onclose``.
+        """
+        if self._state is SocketState.PENDING:
+            self._state = SocketState.DISCONNECTED
+            self._early_rooms = ()
+            self._fail_acks()
+        if self._state is not SocketState.CONNECTED:
+            return
+        self._state = SocketState.LEAVING
+        try:
+            self.fire("disconnecting", (reason, details))
+        finally:
+            self.nsp.adapter.del_all(self.id)
+            self._state = SocketState.DISCONNECTED
+            self.client.remove(self)
+            self._fail_acks()
+            self.fire("disconnect", (reason, details))
+
+    @property
+    def pending(self) -> bool:
+        """Whether middlewares still decide about the socket."""
+        return self._state is SocketState.PENDING
+
+    def send(self, packet: EncodedPacket) -> None:
+        """Queue a packet for the client, unless it is gone."""
+        if self._state is not SocketState.DISCONNECTED:
+            self.outbox.push(packet)
+
+    def answer(self, id: int, args: tuple[Any, ...]) -> None:
+        """Send the acknowledgement of an event."""
+        self.send(self._packet(PacketType.ACK, args, id))
+
+    def on_event(self, packet: Packet) -> None:
+        """Dispatch an event of the client."""
+        event, *rest = packet.data
+        name = event if isinstance(event, str) else _number_name(event)
+        args = tuple(rest)
+        own, shared = self._take(name), self.nsp.handlers_of(name)
+        answer = None
+        if packet.id is not None:
+            answer = Answer(self, packet.id, len(own) + len(shared))
+        call = self.nsp.server.handlers.call
+        for handler in own:
+            call(handler, args, socket=self, event=name, answer=answer)
+        for handler in shared:
+            call(handler, (self, *args), socket=self, event=name, answer=answer)
+
+    def on_ack(self, packet: Packet) -> None:
+        """Hand on an acknowledgement of the client; one that nobody waits for is ignored."""
+        ack = None if packet.id is None else self.forget_ack(packet.id)
+        if ack is not None:
+            ack.answered(self, tuple(packet.data or ()))
+
+    def fire(self, event: str, args: tuple[Any, ...]) -> None:
+        """Call the handlers of one of the library's events; each gets as many arguments as it takes."""
+        call = self.nsp.server.handlers.call
+        for handler in self._take(event):
+            call(handler, accepted(handler, args), socket=self, event=event)
+        for handler in self.nsp.handlers_of(event):
+            call(handler, accepted(handler, (self, *args)), socket=self, event=event)
+
+    def expect_ack(self, id: int, ack: Ack) -> None:
+        """Wait for an acknowledgement of the client."""
+        if self._acks is None:
+            self._acks = {}
+        self._acks[id] = ack
+
+    def forget_ack(self, id: int) -> Ack | None:
+        """Stop waiting for an acknowledgement; return what waited for it."""
+        return None if self._acks is None else self._acks.pop(id, None)
+
+    def emit_within(
+        self, timeout: float | None, event: str, args: tuple[Any, ...], ack: Listener | None
+    ) -> Awaitable[None]:
+        """Emit, with an acknowledgement for a function."""
+        if ack is None:
+            self.send(self.nsp.server.encoder.encode_event(self.nsp.name, event, args))
+        else:
+            handlers = self.nsp.server.handlers
+
+            def done(error: Exception | None, answer: tuple[Any, ...]) -> None:
+                if timeout is not None:
+                    handlers.call(ack, (error, *answer), socket=self, event=event)
+                elif error is None:  # without a time-out it has no argument for an error
+                    handlers.call(ack, answer, socket=self, event=event)
+
+            self._request(timeout, event, args, done)
+        return Drain((self.outbox,)) if self.outbox.congested else DONE
+
+    def request_within(
+        self, timeout: float | None, event: str, args: tuple[Any, ...]
+    ) -> Awaitable[Any]:
+        """Emit, with an acknowledgement for one who awaits."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        ack = self._request(timeout, event, args, settler(future))
+        if ack is not None:
+            future.add_done_callback(lambda done: ack.forget() if done.cancelled() else None)
+        return future
+
+    def _request(
+        self, timeout: float | None, event: str, args: tuple[Any, ...], done: Done
+    ) -> SocketAck | None:
+        id = self.nsp.next_ack_id()
+        server = self.nsp.server
+        packet = server.encoder.encode_event(self.nsp.name, event, args, id)
+        if self._state is SocketState.DISCONNECTED:
+            done(DisconnectedError(), ())
+            return None
+        ack = SocketAck(self, id, done, timeout, server.engine.timers)
+        self.expect_ack(id, ack)
+        self.send(packet)
+        return ack
+
+    def _fail_acks(self) -> None:
+        acks, self._acks = self._acks, None
+        for ack in (acks or {}).values():
+            ack.disconnected(self)
+
+    def _packet(self, type: PacketType, data: Any = None, id: int | None = None) -> EncodedPacket:
+        return self.nsp.server.encoder.encode_packet(type, self.nsp.name, data, id)
+
+    def _operator(self) -> BroadcastOperator:
+        return BroadcastOperator(self.nsp, BroadcastOptions(except_=(self.id,)))
+
+    def _notify(self, listener: Listener, event: str, subject: Listener) -> None:
+        handlers = self.nsp.server.handlers
+        handlers.call(listener, (event, subject), socket=self, event=event)
+
+
+class SocketOperator(Broadcaster):
+    """A socket with a time-out for the acknowledgement, immutable; what `Socket.timeout` returns.
+
+    Source:
+        socket.io has these flags on the socket itself, where the next emit takes them away.
+    """
+
+    __slots__ = ("_socket", "_timeout")
+
+    def __init__(self, socket: Socket, timeout: float) -> None:
+        """Take a socket and seconds."""
+        self._socket = socket
+        self._timeout = timeout
+
+    @property
+    def broadcast(self) -> BroadcastOperator:
+        """Everybody in the namespace but the socket, with the time-out."""
+        return self._operator()
+
+    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]:
+        """Send an event as `Socket.emit` does; ``ack`` is called with ``(error, *args)``.
+
+        The error is ``None``, `AckTimeoutError` or `DisconnectedError`; with an error there are no arguments.
+        """
+        return self._socket.emit_within(self._timeout, event, args, ack)
+
+    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
+        """Get the client's answer as `Socket.emit_with_ack` does; raises `AckTimeoutError` if it does not come in time."""
+        return self._socket.request_within(self._timeout, event, args)
+
+    def _operator(self) -> BroadcastOperator:
+        return self._socket.broadcast.timeout(self._timeout)
+
+
+def _number_name(event: Any) -> str:
+    """Return the name of an event that is a number, as JavaScript's emitter would spell it."""
+    if isinstance(event, float) and event.is_integer():
+        return str(int(event))
+    return str(event)
