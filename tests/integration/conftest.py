@@ -16,6 +16,13 @@ def pytest_asyncio_loop_factories(config, item):
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
+async def eventually(done: Callable[[], bool]) -> None:
+    """Wait until the server has noticed something that it tells nobody."""
+    async with asyncio.timeout(3):
+        while not done():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 class Raw:
     """A client that sends and receives frames as they are, and leaves pings unanswered unless told otherwise."""
 
@@ -27,8 +34,8 @@ class Raw:
         for frame in frames:
             await self.ws.send(frame)
 
-    async def recv(self, timeout: float = 5) -> str | bytes:
-        async with asyncio.timeout(timeout):
+    async def recv(self, seconds: float = 5) -> str | bytes:
+        async with asyncio.timeout(seconds):
             return await self.ws.recv()
 
     async def recv_many(self, count: int) -> list[str | bytes]:
@@ -51,9 +58,9 @@ class Raw:
         assert answer.startswith(f"40{prefix}"), answer
         return json.loads(answer[2 + len(prefix) :])["sid"]
 
-    async def closed(self, timeout: float = 5) -> int:
+    async def closed(self) -> int:
         """Wait for the close; return its code."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(5):
             while True:
                 try:
                     await self.ws.recv()
@@ -114,15 +121,24 @@ def io() -> Server:
 class Log(list):
     """What happened on the server, in order."""
 
-    async def until(self, entry: object, timeout: float = 3) -> None:
-        async with asyncio.timeout(timeout):
-            while entry not in self:
-                await asyncio.sleep(0.005)
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
 
-    async def count(self, number: int, timeout: float = 3) -> None:
-        async with asyncio.timeout(timeout):
-            while len(self) < number:
-                await asyncio.sleep(0.005)
+    def append(self, entry: object) -> None:
+        super().append(entry)
+        self.changed.set()
+
+    async def until(self, entry: object) -> None:
+        await self.wait(lambda: entry in self)
+
+    async def count(self, number: int) -> None:
+        await self.wait(lambda: len(self) >= number)
+
+    async def wait(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(3):
+            while not done():
+                self.changed.clear()
+                await self.changed.wait()
 
 
 @pytest.fixture
