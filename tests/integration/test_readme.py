@@ -1,0 +1,54 @@
+"""The README's server and codec examples are run as they stand."""
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from websockets.sync.client import connect
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def opened(port: int, deadline: float):
+    while True:
+        try:
+            return connect(f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket")
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def test_readme_server_does_what_the_readme_says(tmp_path):
+    port = free_port()
+    program = tmp_path / "server.py"
+    program.write_text(BLOCKS[0].replace("io.run(3000)", f"io.run({port})"), encoding="utf-8")
+    assert str(port) in program.read_text(encoding="utf-8")
+    with subprocess.Popen([sys.executable, str(program)]) as process:
+        try:
+            with opened(port, time.monotonic() + 10) as ws:
+                assert ws.recv().startswith("0{")
+                ws.send("40")
+                assert ws.recv().startswith('40{"sid":')
+                assert ws.recv().startswith('451-["hello","you are ')
+                assert ws.recv() == b"\x00\x01"
+                ws.send('427["say","hé"]')
+                assert ws.recv() == '437["delivered",2]'
+        finally:
+            process.terminate()
+
+
+def test_readme_codec_example_runs():
+    names: dict[str, object] = {}
+    exec(compile(BLOCKS[1], "README.md", "exec"), names)
+    assert names["encode"]
