@@ -73,7 +73,8 @@ pub fn read<B: Builder>(
         bytes: text.as_bytes(),
         at: start,
         max_int_digits: limits.max_int_digits,
-        stack: Vec::with_capacity(16),
+        // A guess at the most values that wait for their container at once; it only saves growing.
+        stack: Vec::with_capacity(((text.len() - start.min(text.len())) / 8).clamp(8, 128)),
         unescaped: String::new(),
         builder,
     };

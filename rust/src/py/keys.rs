@@ -39,7 +39,8 @@ fn place(seed: u64, bytes: &[u8]) -> usize {
         let product = u128::from(hash ^ word).wrapping_mul(u128::from(FACTOR));
         (product as u64) ^ ((product >> 64) as u64)
     };
-    let mut hash = mix(seed, bytes.len() as u64);
+    // Most keys are shorter than eight bytes: one multiplication.
+    let mut hash = seed ^ bytes.len() as u64;
     let mut rest = bytes;
     while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
         hash = mix(hash, u64::from_le_bytes(*chunk));
