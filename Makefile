@@ -56,7 +56,7 @@ lint: format-check $(STAMPS)/extension ## formatting, clippy with and without Py
 .PHONY: type
 type: need-build need-node $(STAMPS)/extension $(STAMPS)/dev ## mypy, pyright, and the stub against the built extension
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m mypy.stubtest roomcast._core
 
 # Without the feature `python`: a test binary that holds PyO3 must link libpython, which many machines do not have
@@ -118,7 +118,7 @@ $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml
 
 $(STAMPS)/extension: $(STAMPS)/venv pyproject.toml $(RUST_SOURCES)
 	$(PIP) install --group build
-	$(BIN)/maturin develop --release --locked --extras server
+	$(BIN)/maturin develop --release --locked --extras server --group build
 	@touch $@
 
 # npm writes this file last: it is the stamp of the whole folder.

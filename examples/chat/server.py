@@ -55,7 +55,8 @@ def content(body: object) -> dict[str, Any] | None:
             return {"text": text}
         case {"image": bytes(image), "type": str(kind), "name": str(name)} if kind in IMAGE_TYPES:
             return {"image": image, "type": kind, "name": name[:100]}
-    return None
+        case _:
+            return None
 
 
 def may_write(to: object, socket: Socket) -> TypeGuard[str]:
@@ -85,8 +86,11 @@ def connection(socket: Socket) -> None:
         before.disconnect(close=True)  # the same page came back before we saw that it was gone
     people[nickname.casefold()] = socket
     socket.join(f"@{nickname}")
-    rooms = socket.handshake.auth.get("rooms")
-    socket.join(filter(None, map(room_name, rooms if isinstance(rooms, list) else ())))
+    match socket.handshake.auth:
+        case {"rooms": [*rooms]}:
+            socket.join(filter(None, map(room_name, rooms)))
+        case _:
+            pass
     socket.emit("welcome", nickname, MAX_MESSAGE)
     present()
 

@@ -29,7 +29,9 @@ class Packet:
     """
 
     __match_args__ = ("type", "data", "nsp", "id")
-    def __new__(cls, type: int, data: Any = None, nsp: str = "/", id: int | None = None) -> Packet: ...
+    def __new__(
+        cls, type: int, data: Any = None, nsp: str = "/", id: int | None = None
+    ) -> Packet: ...
     @property
     def type(self) -> PacketType: ...
     @property

@@ -1,8 +1,9 @@
 """The chat demo in a real browser, against its own server: people, rooms, private messages, pictures, lost connections."""
 
-import asyncio
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SERVER = [sys.executable, ROOT / "examples/chat/server.py"]
 BROWSERS = (
     "chromium",
     "chromium-browser",
@@ -47,21 +49,26 @@ def chromium():
     return found
 
 
+@pytest.fixture(scope="module")
+def port():
+    """Run the demo on a free port."""
+    with subprocess.Popen([*SERVER, "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
+        yield int(re.search(r":(\d+)/", process.stdout.readline())[1])
+        process.terminate()
+
+
 @pytest.mark.timeout(120)
-async def test_people_chat_in_the_browser(chromium, tmp_path):
-    process = await asyncio.create_subprocess_exec(
-        "node",
-        str(ROOT / "tests/browser/chat.mjs"),
-        str(tmp_path),
-        sys.executable,
-        str(ROOT / "examples/chat/server.py"),
+def test_people_chat_in_the_browser(chromium, tmp_path):
+    result = subprocess.run(
+        ["node", ROOT / "tests/browser/chat.mjs", tmp_path, *SERVER],
         env={**os.environ, "CHROMIUM": chromium},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    assert output.decode().splitlines() == STEPS
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.splitlines() == STEPS
     assert {file.name for file in tmp_path.glob("*.png")} == {
         "desktop.png",
         "phone.png",
@@ -72,31 +79,15 @@ async def test_people_chat_in_the_browser(chromium, tmp_path):
 @pytest.mark.parametrize(
     "path", ["/../server.py", "/%2e%2e/server.py", "/server.py", "//etc/passwd"]
 )
-async def test_no_path_leads_out_of_the_page(path):
-    command = (sys.executable, str(ROOT / "examples/chat/server.py"), "--port", "0")
-    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
-    try:
-        port = int((await process.stdout.readline()).decode().split("127.0.0.1:")[1].split("/")[0])
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(
-            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-        )
-        assert (await reader.readline()).split()[1] == b"404"
-        writer.close()
-    finally:
-        process.terminate()
-        await process.wait()
+def test_no_path_leads_out_of_the_page(port, path):
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert connection.recv(1000).split()[1] == b"404"
 
 
-async def test_a_port_in_use_is_named():
-    holder = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = holder.sockets[0].getsockname()[1]
-    command = (sys.executable, str(ROOT / "examples/chat/server.py"), "--port", str(port))
-    async with holder:
-        process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
-        _, complaint = await process.communicate()
-    assert process.returncode == 1
-    assert (
-        complaint.decode()
-        == f"Port {port} is in use. Take another one: make demo PORT={port + 1}\n"
+def test_port_in_use_is_named(port):
+    result = subprocess.run(
+        [*SERVER, "--port", str(port)], capture_output=True, text=True, check=False
     )
+    assert result.returncode == 1
+    assert result.stderr == f"Port {port} is in use. Take another one: make demo PORT={port + 1}\n"
