@@ -114,6 +114,7 @@ async def listen(app: ASGIApplication, host: str, port: int, *, max_size: int) -
     Raises:
         MissingDependencyError: If uvicorn is not installed.
         OSError: If the address cannot be used.
+        RuntimeError: If the application fails in its lifespan startup.
     """
     try:
         import uvicorn  # noqa: PLC0415  an optional dependency
@@ -124,6 +125,14 @@ async def listen(app: ASGIApplication, host: str, port: int, *, max_size: int) -
 
     class Embedded(uvicorn.Server):
         """uvicorn as a guest: it tells when it is ready, and leaves the signals to the program."""
+
+        async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+            try:
+                await super().serve(sockets)
+            except SystemExit:  # it would take the program along
+                raise RuntimeError("the application failed in its lifespan startup") from None
+            finally:
+                bound.close()
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)

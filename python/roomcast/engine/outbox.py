@@ -78,10 +78,12 @@ class Flusher:
         end = self._loop.time() + SLICE_TIME
         count = 0
         try:
-            # Emits of a disconnect handler, run by an overflow, join the same queue and leave in this pass.
-            while dirty and (count % SLICE or self._loop.time() < end):
-                count += 1
+            # Emits of disconnect handlers that an overflow runs join the same queue and leave in this pass.
+            while dirty:
                 dirty.popleft().flush()
+                count += 1
+                if not count % SLICE and self._loop.time() >= end:
+                    break
         finally:
             if dirty:
                 self._loop.call_soon(self._flush)
