@@ -2,7 +2,9 @@
 
 import gc
 import os
+import random
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,7 @@ def fail(value: Any) -> Any:
     raise ValueError(value)
 
 
-def decode(*messages: str | bytes | bytearray) -> Packet | None:
+def decode(*messages: str | bytes | bytearray | memoryview) -> Packet | None:
     decoder = Decoder()
     result = None
     for message in messages:
@@ -136,6 +138,38 @@ def test_memory_does_not_grow() -> None:
             action()
     gc.collect()
     assert resident() - before < 2_000_000  # one lost kB per call would be 100 MB
+
+
+def test_buffers_may_change_while_they_are_read() -> None:
+    # Another thread writes and resizes: a value or an error, never a crash.
+    buffer = bytearray(b"x" * 10_000)
+    data: list[Any] = [TEXT, buffer, [buffer], {KEY: [1, 2, 3]}]
+    stop = threading.Event()
+
+    def change() -> None:
+        while not stop.is_set():
+            try:
+                buffer[:] = os.urandom(random.randrange(20_000))
+            except BufferError:  # it is being read
+                buffer[:5] = b"other"
+            data[3:] = [{KEY: [1] * random.randrange(9), str(random.random()): 1}]
+
+    threads = [threading.Thread(target=change) for _ in range(2)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3_000):
+            packet = decode(*ENCODER.encode(Packet(EVENT, data)))
+            assert packet is not None
+            assert packet.data[0] == TEXT
+            quietly(lambda: decode(HEADER, buffer, memoryview(buffer)))()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(before)
 
 
 def test_large_packets_give_their_memory_back() -> None:

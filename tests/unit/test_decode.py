@@ -3,6 +3,7 @@
 Rows where we differ from socket.io-parser 4.2.7 carry ``# differs``; `support.deviations` says why.
 """
 
+import gc
 import math
 import threading
 from typing import Any
@@ -415,6 +416,19 @@ def test_decode_gives_a_fresh_packet_each_time() -> None:
     assert second is not None
     first.data[1].append(1)
     assert second.data == ["a", []]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_decode_leaves_the_garbage_collector_as_it_was(enabled: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        feed('2["a",' + "[]," * 1000 + "{}]")
+        assert gc.isenabled() is enabled
+        refusal('2["a",' + "[]," * 1000 + "{]")
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_decoder_holds_no_lock_while_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import math
 from array import array
 from collections import OrderedDict, defaultdict
 from datetime import date
+from enum import Enum
 from typing import Any, NamedTuple
 
 import pytest
@@ -179,6 +180,12 @@ class Real(float):
     """A kind of float."""
 
 
+class Yes(Enum):
+    """What becomes true on the way."""
+
+    YES = True
+
+
 class Items(list[Any]):
     """A kind of list."""
 
@@ -244,7 +251,15 @@ def test_encode_sends_a_lookalike_placeholder_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [["e", {"_placeholder": True, "num": 0}, b"x"], ["e", b"x", [{"_placeholder": True}]]]
+    "data",
+    [
+        ["e", {"_placeholder": True, "num": 0}, b"x"],
+        ["e", b"x", [{"_placeholder": True}]],
+        ["e", b"x", {Text("_placeholder"): True}],
+        ["e", b"x", OrderedDict(_placeholder=True)],
+        ["e", b"x", {"_placeholder": RawJSON(" true ")}],
+        ["e", b"x", {"_placeholder": Yes.YES}],
+    ],
 )
 def test_encode_refuses_a_lookalike_placeholder_beside_binary(data: Any) -> None:
     # Differs from socket.io-parser, whose receiver puts the attachment in its place.
@@ -333,6 +348,18 @@ def test_encode_refuses_an_ack_without_a_list(data: Any) -> None:
 def test_encode_refuses_what_a_decoder_would_refuse(type_: PacketType, data: Any) -> None:
     with pytest.raises(EncodeError):
         encode(Packet(type_, data))
+
+
+@pytest.mark.parametrize("nsp", ["", "admin", "/a,b", "/é,", "/漢,", "/😀,", "/\ud800"])
+def test_encode_refuses_namespaces_that_would_be_read_otherwise(nsp: str) -> None:
+    for refused in (
+        lambda: encode(Packet(EVENT, ["e"], nsp)),
+        lambda: Encoder().encode_event(nsp, "e", ()),
+        lambda: Encoder().encode_packet(PacketType.DISCONNECT, nsp),
+    ):
+        with pytest.raises(EncodeError) as info:
+            refused()
+        assert info.value.path == "nsp"
 
 
 def test_encode_refuses_cycles() -> None:

@@ -29,7 +29,7 @@ def convert(value: Any) -> Any:
     Source:
         roomcast; ``Date.prototype.toJSON`` for the dates.
     """
-    cls: type[Any] = type(value)
+    cls: type = value.__class__
     converter = _converters.get(cls)
     if converter is None:
         converter = _converters[cls] = _find(cls)

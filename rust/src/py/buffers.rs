@@ -410,7 +410,7 @@ impl<'a, 'py> Entries<'a, 'py> {
 }
 
 /// The key that makes an object a placeholder.
-pub(super) const PLACEHOLDER: &[u8] = b"_placeholder";
+const PLACEHOLDER: &[u8] = b"_placeholder";
 
 /// Write items of a list that are leaves, from `index` on; return the next one that is something else, as a reference of its
 /// own, with its comma written. `index` is then its index.

@@ -10,7 +10,7 @@ use pyo3::types::{
     PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
 };
 
-use super::buffers::{self, Chars, Kind, PLACEHOLDER, Shape, Width};
+use super::buffers::{self, Chars, Kind, Shape, Width};
 use super::decoder::{class_name, copy_buffer};
 use super::errors;
 use super::raw_json::RawJson;
@@ -366,7 +366,7 @@ impl<'a, 'py> Walker<'a, 'py> {
         let mut entries = buffers::Entries::new(dict);
         while let Some(entry) = entries.next_after_leaves(&mut self.out, &mut first) {
             if !entry.has_key {
-                self.key(&entry.key, &entry.value, first)?;
+                self.key(&entry.key, first)?;
                 first = false;
             }
             self.entry_value(&entry.key, &entry.value, depth)?;
@@ -382,7 +382,7 @@ impl<'a, 'py> Walker<'a, 'py> {
         let mut first = true;
         for item in value.call_method0("items")?.try_iter()? {
             let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item?.extract()?;
-            self.key(&key, &value, first)?;
+            self.key(&key, first)?;
             first = false;
             self.entry_value(&key, &value, depth)?;
         }
@@ -391,15 +391,12 @@ impl<'a, 'py> Walker<'a, 'py> {
     }
 
     /// Write a key with its colon, and a comma in front of it unless it is the first.
-    fn key(&mut self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>, first: bool) -> Walk {
+    fn key(&mut self, key: &Bound<'py, PyAny>, first: bool) -> Walk {
         if buffers::kind(key) == Kind::Str
             && let Ok(key) = key.cast::<PyString>()
             && let Chars::Ascii(name) = buffers::chars(key)
         {
             write::key(&mut self.out, name, first);
-            if name == PLACEHOLDER && value.is(PyBool::new(self.py, true)) {
-                self.has_placeholder = true;
-            }
         } else {
             if !first {
                 self.out.push(b',');
@@ -417,7 +414,16 @@ impl<'a, 'py> Walker<'a, 'py> {
         value: &Bound<'py, PyAny>,
         depth: u32,
     ) -> Walk {
-        self.value(value, depth).map_err(|failure| {
+        let start = self.out.len();
+        let walked = self.value(value, depth);
+        // What counts is what is written: a key may be of a subclass of `str`, and a hook may have made the value.
+        if let Some((before, written)) = self.out.split_at_checked(start)
+            && written.trim_ascii() == b"true"
+            && (before.ends_with(b"{\"_placeholder\":") || before.ends_with(b",\"_placeholder\":"))
+        {
+            self.has_placeholder = true;
+        }
+        walked.map_err(|failure| {
             let key = key
                 .str()
                 .map_or_else(|_| "?".to_owned(), |key| key.to_string());

@@ -138,19 +138,14 @@ impl Settings {
 
 /// Check a namespace that a caller gave: what follows from the grammar, so that no packet means something else.
 fn check_nsp(nsp: &Bound<'_, PyString>) -> PyResult<()> {
-    let well_formed = match buffers::chars(nsp) {
-        Chars::Ascii(b"/") => return Ok(()),
-        Chars::Ascii(bytes) | Chars::Latin1(bytes) => {
-            bytes.first() == Some(&b'/') && !bytes.contains(&b',')
-        }
-        Chars::Ucs2(units) => {
-            units.first() == Some(&u16::from(b'/')) && !units.contains(&u16::from(b','))
-        }
-        Chars::Ucs4(units) => {
-            units.first() == Some(&u32::from(b'/')) && !units.contains(&u32::from(b','))
-        }
-    };
-    if well_formed {
+    if let Chars::Ascii(b"/") = buffers::chars(nsp) {
+        return Ok(());
+    }
+    // A name with a lone surrogate has no UTF-8.
+    if nsp
+        .to_str()
+        .is_ok_and(|name| name.starts_with('/') && !name.contains(','))
+    {
         return Ok(());
     }
     let reason = "a namespace starts with \"/\" and holds no comma";

@@ -1,0 +1,96 @@
+// Official clients under remote control: one JSON command per line on stdin, one JSON report per line on stdout.
+//
+//   {"socket": n, "op": "open", "url": …, "options": {…}}      a new socket; "manager" of an earlier socket shares its connection
+//   {"socket": n, "op": "emit", "args": […]}
+//   {"socket": n, "op": "ask", "call": k, "args": […], "timeout": ms | null}     emit with a callback
+//   {"socket": n, "op": "answer", "event": …, "args": […] | null}   how acknowledgements of an event are answered from now on
+//   {"socket": n, "op": "state", "call": k}
+//   {"socket": n, "op": "disconnect" | "close engine"}
+//   {"op": "reset"}                                         forget all sockets
+//   {"socket": n, "op": "raw", "text": …}                   one Engine.IO message, past the encoder
+//
+// Reports: {"socket": n, "event": name, "args": […]} for everything that a socket hears, connect, connect_error and disconnect
+// among it; {"socket": n, "call": k, "args": […]} or {…, "error": text} for what a command returns. Arguments are marked as
+// values.js says. The Python half is tests/support/official_client.py.
+"use strict";
+
+const readline = require("node:readline");
+const { io } = require("socket.io-client");
+const { pack, unpack } = require("./values.js");
+
+const sockets = new Map();
+const answers = new Map();
+
+function report(message) {
+  process.stdout.write(JSON.stringify(message) + "\n");
+}
+
+function open(n, { url, options, manager }) {
+  const shared = sockets.get(manager);
+  const socket = shared
+    ? shared.io.socket(url, options)
+    : io(url, { transports: ["websocket"], forceNew: true, reconnection: false, ...options });
+  sockets.set(n, socket);
+  const hear = (event, ...args) => report({ socket: n, event, args: args.map(pack) });
+  socket.on("connect", () => hear("connect", socket.id));
+  socket.on("connect_error", (error) => hear("connect_error", error.message, error.data));
+  socket.on("disconnect", (reason) => hear("disconnect", reason, socket.active));
+  socket.onAny((event, ...args) => {
+    const ack = typeof args.at(-1) === "function" ? args.pop() : null;
+    hear(event, ...args);
+    const answer = answers.get(`${n} ${event}`);
+    if (ack && answer) ack(...answer);
+  });
+}
+
+const operations = {
+  open,
+  emit(n, { args }) {
+    sockets.get(n).emit(...args.map(unpack));
+  },
+  ask(n, { call, args, timeout }) {
+    const socket = sockets.get(n);
+    const values = args.map(unpack);
+    const done = (...result) => report({ socket: n, call, args: result.map(pack) });
+    if (timeout === null) {
+      socket.emit(...values, done);
+    } else {
+      socket.timeout(timeout).emit(...values, (error, ...result) => {
+        if (error) report({ socket: n, call, error: error.message });
+        else done(...result);
+      });
+    }
+  },
+  answer(n, { event, args }) {
+    answers.set(`${n} ${event}`, args && args.map(unpack));
+  },
+  state(n, { call }) {
+    const { id, connected, active, recovered, io: manager } = sockets.get(n);
+    const transport = manager.engine?.transport.name;
+    report({ socket: n, call, args: [pack({ id, connected, active, recovered, transport })] });
+  },
+  raw: (n, { text }) => sockets.get(n).io.engine.write(text),
+  disconnect: (n) => sockets.get(n).disconnect(),
+  reset() {
+    for (const socket of sockets.values()) {
+      socket.off();
+      socket.offAny();
+      socket.io.reconnection(false);
+      socket.disconnect();
+    }
+    sockets.clear();
+    answers.clear();
+  },
+  "close engine": (n) => sockets.get(n).io.engine.close(),
+};
+
+const lines = readline.createInterface({ input: process.stdin, crlfDelay: Infinity });
+lines.on("line", (line) => {
+  const command = JSON.parse(line);
+  try {
+    operations[command.op](command.socket, command);
+  } catch (error) {
+    report({ socket: command.socket, call: command.call ?? null, error: error.message });
+  }
+});
+lines.on("close", () => process.exit(0));

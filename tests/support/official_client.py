@@ -1,0 +1,171 @@
+"""socket.io-client 4.8.4 under remote control, in one Node.js process; the other half is ``tests/node/client.js``."""
+
+import asyncio
+import json
+from collections import defaultdict
+from typing import Any, Final, Self
+
+from support.reference import NODE_DIRECTORY, pack, unpack
+
+__all__ = ["ClientError", "OfficialClient", "OfficialClients"]
+
+PATIENCE: Final = 5.0
+"""Seconds that an event may take which has to come."""
+
+
+class ClientError(Exception):
+    """The JavaScript client threw, or gave an error to a callback."""
+
+
+class OfficialClient:
+    """One socket of the official client."""
+
+    def __init__(self, clients: "OfficialClients", number: int) -> None:
+        self.clients = clients
+        self.number = number
+        self.queues: defaultdict[str, asyncio.Queue[list[Any]]] = defaultdict(asyncio.Queue)
+        self.order: list[str] = []
+        self.errors: asyncio.Queue[str] = asyncio.Queue()
+        self.id = ""
+
+    def heard(self, event: str, args: list[Any]) -> None:
+        self.order.append(event)
+        if event == "connect":
+            (self.id,) = args
+        self.queues[event].put_nowait(args)
+
+    async def next(self, event: str) -> list[Any]:
+        """Return the arguments of the next event of this name that was not yet asked for."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.queues[event].get()
+
+    def waiting(self, event: str) -> int:
+        """Return how many events of this name came and were not asked for."""
+        return self.queues[event].qsize()
+
+    def emit(self, *args: Any) -> None:
+        self.clients.send(socket=self.number, op="emit", args=[pack(arg) for arg in args])
+
+    async def ask(self, *args: Any, timeout_ms: int | None = None) -> list[Any]:
+        """Emit with an acknowledgement; return its arguments."""
+        return await self.clients.call(
+            socket=self.number, op="ask", args=[pack(arg) for arg in args], timeout=timeout_ms
+        )
+
+    async def answer(self, event: str, *args: Any) -> None:
+        """From now on answer acknowledgements of this event so."""
+        self.clients.send(
+            socket=self.number, op="answer", event=event, args=[pack(arg) for arg in args]
+        )
+        await self.state()
+
+    async def state(self) -> dict[str, Any]:
+        """Return what the socket says of itself; everything sent before has been carried out then."""
+        (state,) = await self.clients.call(socket=self.number, op="state")
+        assert isinstance(state, dict)
+        return state
+
+    async def settle(self) -> None:
+        """Return when a round trip through the server is over: what was on its way before has arrived.
+
+        The server of the tests answers ``settle``.
+        """
+        assert await self.ask("settle") == []
+
+    def disconnect(self) -> None:
+        self.clients.send(socket=self.number, op="disconnect")
+
+    def send_raw(self, text: str) -> None:
+        """Send one Engine.IO message that the client did not make."""
+        self.clients.send(socket=self.number, op="raw", text=text)
+
+    def close_engine(self) -> None:
+        self.clients.send(socket=self.number, op="close engine")
+
+
+class OfficialClients:
+    """One Node.js process and its sockets; belongs to one event loop."""
+
+    process: asyncio.subprocess.Process
+    reader: asyncio.Task[None]
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.sockets: list[OfficialClient] = []
+        self.calls: dict[int, asyncio.Future[list[Any]]] = {}
+        self.next_call = 0
+
+    async def __aenter__(self) -> Self:
+        self.process = await asyncio.create_subprocess_exec(
+            "node",
+            str(NODE_DIRECTORY / "client.js"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=1 << 24,
+        )
+        self.reader = asyncio.create_task(self.read())
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        await self.process.wait()
+        await self.reader
+
+    async def read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            message = json.loads(line)
+            socket = self.sockets[message["socket"]]
+            if "event" in message:
+                socket.heard(message["event"], [unpack(arg) for arg in message["args"]])
+                continue
+            future = self.calls.pop(message["call"], None)
+            if future is None:
+                socket.errors.put_nowait(message["error"])
+            elif future.done():
+                pass
+            elif "error" in message:
+                future.set_exception(ClientError(message["error"]))
+            else:
+                future.set_result([unpack(arg) for arg in message["args"]])
+
+    def send(self, **command: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(command).encode() + b"\n")
+
+    async def call(self, **command: Any) -> list[Any]:
+        self.next_call += 1
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.calls[self.next_call] = future
+        self.send(call=self.next_call, **command)
+        async with asyncio.timeout(PATIENCE):
+            return await future
+
+    def reset(self, url: str) -> None:
+        """Forget all sockets; those to come connect to this server."""
+        self.send(op="reset")
+        self.url = url
+
+    def open(
+        self, nsp: str = "/", *, manager: OfficialClient | None = None, **options: Any
+    ) -> OfficialClient:
+        """Return a socket that is about to connect; ``manager`` shares the connection of another socket."""
+        client = OfficialClient(self, len(self.sockets))
+        self.sockets.append(client)
+        self.send(
+            socket=client.number,
+            op="open",
+            url=nsp if manager else self.url + nsp,
+            options=options,
+            manager=manager and manager.number,
+        )
+        return client
+
+    async def connect(
+        self, nsp: str = "/", *, manager: OfficialClient | None = None, **options: Any
+    ) -> OfficialClient:
+        """Return a socket that is connected."""
+        client = self.open(nsp, manager=manager, **options)
+        await client.next("connect")
+        return client
