@@ -124,6 +124,22 @@ def started(failure):
     return scope, incoming, send
 
 
+async def test_server_that_closes_during_the_handshake(io):
+    scope, incoming, _ = started(None)
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+        if message["type"] == "websocket.accept":
+            io.close()
+        elif message["type"] == "websocket.close":
+            incoming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+
+    await io.asgi()(scope, incoming.get, send)
+    assert sent == ["websocket.accept", "websocket.close"]
+    assert io.sockets == {}
+
+
 @pytest.mark.parametrize(
     ("failure", "reason"), [(OSError(), "transport close"), (RuntimeError(), "transport error")]
 )
@@ -269,6 +285,26 @@ async def test_runs_under_a_plain_uvicorn(io, log):
             server.should_exit = True
             await serving
     assert log == ["transport close"]
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_run_takes_uvloop_where_it_is_installed(monkeypatch, loop):
+    seen = []
+    io = Server()
+
+    async def other(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            seen.append(type(asyncio.get_running_loop()).__module__.split(".")[0])
+            asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGTERM)
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+
+    if loop == "asyncio":
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    io.run(0, other_app=other)
+    assert seen == [loop]
 
 
 PROGRAM = """

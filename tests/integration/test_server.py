@@ -117,6 +117,8 @@ async def test_socket_knows_its_place(io, connect):
     assert socket.connected
     assert socket.nsp is io
     assert socket.conn.id == raw.handshake["sid"]
+    assert socket.conn.transport.name == "websocket"
+    assert io.sockets == {socket.id: socket}
     assert socket.rooms == {socket.id}
     socket.data["a"] = 1
     assert socket.data == {"a": 1}
@@ -601,6 +603,17 @@ async def test_waiting_for_an_ack_can_be_given_up(io, connect):
     await raw.send("430[1]")
     await raw.silent(0.02)
     assert socket.connected
+
+
+async def test_waiting_for_a_broadcast_can_be_given_up(io, connect):
+    raw, socket = await joined(io, connect)
+    answers = io.timeout(0.1).emit_with_ack("ask")
+    answers.cancel()
+    await raw.recv()
+    await raw.send("430[1]")
+    await raw.silent(0.02)
+    assert not socket._acks
+    assert answers.cancelled()
 
 
 async def test_unknown_and_repeated_acks_are_ignored(io, connect, log):

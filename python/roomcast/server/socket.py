@@ -247,11 +247,6 @@ class Socket(EventEmitter, Broadcaster):
             self._fail_acks()
             self.fire("disconnect", (reason, details))
 
-    @property
-    def pending(self) -> bool:
-        """Whether middlewares still decide about the socket."""
-        return self._state is SocketState.PENDING
-
     def send(self, packet: EncodedPacket) -> None:
         """Queue a packet for the client, unless it is gone."""
         if self._state is not SocketState.DISCONNECTED:

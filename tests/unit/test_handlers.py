@@ -1,0 +1,85 @@
+import asyncio
+import operator
+
+import pytest
+
+from roomcast.server.handlers import Handlers, accepted
+
+
+class Callable:
+    def method(self, one, two):
+        pass
+
+    @staticmethod
+    def static(one):
+        pass
+
+    def __call__(self, one):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("handler", "count"),
+    [
+        (lambda: None, 0),
+        (lambda one: None, 1),
+        (lambda one, two, three, four: None, 3),
+        (lambda *rest: None, 3),
+        (lambda one, *rest: None, 3),
+        (Callable().method, 2),
+        (Callable.static, 1),
+        (Callable(), 1),
+        (operator.add, 2),
+        (print, 3),  # takes any number
+        (min, 3),  # has no signature
+    ],
+    ids=range(11),
+)
+def test_handler_gets_as_many_arguments_as_it_takes(handler, count):
+    assert accepted(handler, (1, 2, 3)) == (1, 2, 3)[:count]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+async def test_exit_is_reported_and_goes_on(error):
+    seen = []
+    handlers = Handlers()
+    handlers.add_hook(lambda error, socket, event: seen.append((type(error), event)))
+
+    def leave():
+        raise error
+
+    with pytest.raises(error):
+        handlers.call(leave, (), socket=None, event="x")
+    assert seen == [(error, "x")]
+
+
+async def test_handler_cancelled_from_outside_is_no_error():
+    seen = []
+    handlers = Handlers()
+    handlers.add_hook(lambda *args: seen.append(args))
+
+    async def waits():
+        await asyncio.sleep(10)
+
+    handlers.call(waits, (), socket=None, event="x")
+    (task,) = handlers._tasks
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == []
+    assert handlers._tasks == set()
+
+
+async def test_waiting_handler_is_kept_alive_and_then_let_go():
+    handlers = Handlers()
+    done = asyncio.Event()
+
+    async def waits():
+        await asyncio.sleep(0)
+        done.set()
+
+    handlers.call(waits, (), socket=None, event="x")
+    assert len(handlers._tasks) == 1
+    await done.wait()
+    await asyncio.sleep(0)
+    assert handlers._tasks == set()
