@@ -51,13 +51,13 @@ lint: format-check $(STAMPS)/extension ## formatting, clippy with and without Py
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --workspace --all-targets --no-default-features -- -D warnings
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 .PHONY: type
 type: need-build need-node $(STAMPS)/extension $(STAMPS)/dev ## mypy, pyright, and the stub against the built extension
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m mypy.stubtest roomcast._core
+	$(BIN)/python -m mypy.stubtest roomcast._core --allowlist tests/typing/stubtest.allow
 
 # Without the feature `python`: a test binary that holds PyO3 must link libpython, which many machines do not have
 # (Debian's python3 without python3-dev, statically built interpreters). The binding is tested from Python.

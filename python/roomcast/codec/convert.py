@@ -20,7 +20,7 @@ _Converter = Callable[[Any], Any]
 _converters: WeakKeyDictionary[type, _Converter] = WeakKeyDictionary()
 
 
-def convert(value: Any) -> Any:
+def convert(value: object) -> Any:
     """Return what stands for a value in JSON, or ``NotImplemented`` for a type that nobody knows.
 
     ``datetime``, ``date`` and ``time`` become ISO 8601 (``Z`` for UTC), ``UUID`` and ``Decimal`` their text, an ``Enum`` its
