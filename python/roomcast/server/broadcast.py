@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -39,7 +40,7 @@ def room_names(rooms: tuple[str | Iterable[str], ...]) -> tuple[str, ...]:
     return tuple(names)
 
 
-class Broadcaster:
+class Broadcaster(ABC):
     """The choice of recipients; every call gives a new operator and changes nothing."""
 
     __slots__ = ()
@@ -77,9 +78,9 @@ class Broadcaster:
         options = operator.options
         return operator.with_(replace(options, all_of=options.all_of + room_names(rooms)))
 
+    @abstractmethod
     def _operator(self) -> "BroadcastOperator":
         """Return an operator with the choice made so far."""
-        raise NotImplementedError
 
 
 class Emitter(Broadcaster):
