@@ -71,7 +71,7 @@ python-test: need-build need-node $(STAMPS)/extension $(STAMPS)/dev tests/node_m
 
 .PHONY: bench
 bench: need-build need-node $(STAMPS)/extension $(STAMPS)/dev benches/node/node_modules/.package-lock.json ## the benchmarks, then their tables
-	$(BIN)/pytest benches --benchmark-enable
+	$(BIN)/pytest benches/bench_*.py --benchmark-enable
 	$(BIN)/python benches/report.py
 
 .PHONY: fuzz

@@ -53,7 +53,7 @@ class Results:
 @pytest.fixture(scope="session")
 def results() -> Iterator[Results]:
     session = Results()
-    about = machine()  # how busy it was before we were
+    about = machine()
     with Node() as node:
         about["versions"] = versions(["python-socketio"]) | node.ask("versions")
     yield session
