@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
-use crate::json::write;
+use crate::json::{scan, write};
 
 /// The exact types that the encoder knows, told apart by comparing pointers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -161,14 +161,8 @@ impl Shape {
         };
         let continuing = text
             .as_bytes()
-            .chunks(128)
-            .map(|piece| {
-                let count: u8 = piece
-                    .iter()
-                    .map(|&byte| u8::from(byte & 0xc0 == 0x80))
-                    .sum();
-                usize::from(count)
-            })
+            .chunks(scan::COUNTED)
+            .map(|piece| scan::count_few(piece, |byte| byte & 0xc0 == 0x80))
             .sum();
         Self { width, continuing }
     }
