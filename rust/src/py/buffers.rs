@@ -4,7 +4,10 @@
 //! or as slices of immutable strings that live as long as the reference they are borrowed from. What is not: a list or
 //! dict that is changed while it is walked gives each item at most as it is at that moment, and may skip or repeat items.
 
-#![expect(unsafe_code, reason = "the one room for it; see the house rules")]
+#![expect(
+    unsafe_code,
+    reason = "one of the two rooms for it, beside json/append.rs"
+)]
 
 use std::mem::MaybeUninit;
 
@@ -302,10 +305,10 @@ fn write_units<T: Copy>(text: &[u8], out: &mut [MaybeUninit<T>], unit: impl Fn(u
 
 /// Write a value that holds no others and whose form needs nobody's help; return whether it was one.
 ///
-/// No Python code runs in here, so a borrowed reference is enough. The plain twin is `Walker::value`.
+/// No Python code runs in here, so a borrowed reference is enough.
 #[expect(clippy::inline_always, reason = "it is the body of two hot loops")]
 #[inline(always)]
-fn write_leaf(out: &mut Vec<u8>, value: &Bound<'_, PyAny>) -> bool {
+pub(super) fn write_leaf(out: &mut Vec<u8>, value: &Bound<'_, PyAny>) -> bool {
     match kind(value) {
         Kind::Str => {
             // SAFETY: `kind` has looked at the exact type.
@@ -476,31 +479,10 @@ pub(super) fn new_list<'py>(
     Ok(unsafe { list.cast_into_unchecked() })
 }
 
-unsafe extern "C" {
-    /// Private, but exported by every version that is supported, and what other JSON libraries live on too.
-    fn _PyDict_NewPresized(used: ffi::Py_ssize_t) -> *mut ffi::PyObject;
-}
-
-/// Make an empty dict that will take some entries.
-#[inline]
-pub(super) fn new_dict(py: Python<'_>, entries: usize) -> PyResult<Bound<'_, PyDict>> {
-    /// What a new dict takes before it grows for the first time.
-    const SMALL: usize = 5;
-    if entries <= SMALL {
-        return Ok(PyDict::new(py));
-    }
-    // SAFETY: the interpreter is attached; the number comes from values that exist, so it is no announcement.
-    let object = unsafe { _PyDict_NewPresized(entries.cast_signed()) };
-    // SAFETY: a new reference or null with an exception set.
-    let dict = unsafe { Bound::from_owned_ptr_or_err(py, object)? };
-    // SAFETY: `_PyDict_NewPresized` makes objects of the exact type `dict`.
-    Ok(unsafe { dict.cast_into_unchecked() })
-}
-
 /// The garbage collector does not start while this lives.
 ///
 /// What a decoder makes is a tree that nobody else holds: the collector can find nothing in it, yet counts its lists and
-/// dicts and walks them again and again while they are made. Measured on 100 kB of records: a sixth of the time.
+/// dicts and walks them again and again while they are made. Measured on 100 kB of records: 580 µs without, 517 µs with it.
 pub(super) struct CollectorPause {
     was_enabled: bool,
 }

@@ -227,7 +227,7 @@ impl<'py> Builder for PyBuilder<'py> {
                 attachment,
             });
         }
-        let dict = buffers::new_dict(self.py, entries.len() / 2)?;
+        let dict = PyDict::new(self.py);
         while let (Some(key), Some(value)) = (entries.next(), entries.next()) {
             dict.set_item(&key.object, &value.object)?;
             if value.attachment != NONE {

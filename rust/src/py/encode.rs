@@ -6,9 +6,7 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{
-    PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
-};
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
 
 use super::buffers::{self, Chars, Kind, Shape, Width};
 use super::decoder::{class_name, copy_buffer};
@@ -179,47 +177,28 @@ impl<'a, 'py> Walker<'a, 'py> {
     /// Write any value.
     #[inline]
     fn value(&mut self, value: &Bound<'py, PyAny>, depth: u32) -> Walk {
-        let kind = buffers::kind(value);
-        match kind {
-            Kind::Str => self.string(value),
-            Kind::Int => self.integer(value),
-            Kind::Bool => {
-                self.boolean(value);
-                Ok(())
-            }
-            Kind::None => {
-                write::short(&mut self.out, b"null");
-                Ok(())
-            }
-            _ => self.larger(kind, value, depth),
+        if buffers::write_leaf(&mut self.out, value) {
+            return Ok(());
         }
+        self.larger(value, depth)
     }
 
+    /// Write a value that is no leaf.
     #[inline(never)]
-    fn larger(&mut self, kind: Kind, value: &Bound<'py, PyAny>, depth: u32) -> Walk {
-        match kind {
-            Kind::Float => {
-                // The exact type was looked at: the cast cannot fail.
-                if let Ok(float) = value.cast::<PyFloat>() {
-                    write::float(&mut self.out, buffers::float_value(float));
-                }
-                Ok(())
-            }
+    fn larger(&mut self, value: &Bound<'py, PyAny>, depth: u32) -> Walk {
+        match buffers::kind(value) {
             Kind::Dict => self.dict(value, depth),
             Kind::List => self.list(value, depth),
             Kind::Tuple => self.tuple(value, depth),
+            Kind::Str => self.string(value),
+            Kind::Int => self.integer(value),
             Kind::Bytes => match value.cast::<PyBytes>() {
                 Ok(bytes) => self.attachment(bytes.clone()),
                 Err(error) => Err(PyErr::from(error).into()),
             },
-            _ => self.other(value, depth),
+            // Of these only the last one is left: the others are leaves.
+            Kind::Bool | Kind::Float | Kind::None | Kind::Other => self.other(value, depth),
         }
-    }
-
-    #[inline]
-    fn boolean(&mut self, value: &Bound<'py, PyAny>) {
-        let is_true = value.is(PyBool::new(self.py, true));
-        write::short(&mut self.out, if is_true { b"true" } else { b"false" });
     }
 
     #[inline]
@@ -246,7 +225,7 @@ impl<'a, 'py> Walker<'a, 'py> {
             ))
         };
         let bits: usize = integer.call_method0("bit_length")?.extract()?;
-        // log10(2) > 0.30103 - 0.00001: refused before its digits are made, which takes quadratic time.
+        // log10(2) is above 0.3: refused before its digits are made, which takes quadratic time.
         if bits / 100 * 30 > self.limits.max_int_digits {
             return Err(too_long());
         }
@@ -331,7 +310,7 @@ impl<'a, 'py> Walker<'a, 'py> {
         self.out.push(b'[');
         let mut index = 0;
         while let Some(item) = buffers::next_item_after_leaves(list, &mut index, &mut self.out) {
-            self.value(&item, depth)
+            self.larger(&item, depth)
                 .map_err(|failure| at(failure, Segment::Index(index)))?;
             index += 1;
         }
@@ -435,9 +414,9 @@ impl<'a, 'py> Walker<'a, 'py> {
     #[cold]
     fn other_key(&mut self, key: &Bound<'py, PyAny>) -> Walk {
         match buffers::kind(key) {
-            Kind::None => self.out.extend_from_slice(b"null"),
-            Kind::Bool => {
-                self.boolean(key);
+            // Spelled as the value is.
+            Kind::None | Kind::Bool => {
+                buffers::write_leaf(&mut self.out, key);
             }
             _ => {
                 if let Ok(text) = key.cast::<PyString>() {

@@ -75,7 +75,6 @@ impl Settings {
         message: bool,
     ) -> PyResult<Wire<'py>> {
         let py = nsp.py();
-        check_nsp(nsp)?;
         let takes_binary = matches!(packet_type, PacketType::Event | PacketType::Ack);
         let default = self.default.as_ref().map(|default| default.bind(py));
         let mut out = SCRATCH.take();
@@ -125,10 +124,7 @@ impl Settings {
             &Payload::Data(data),
             false,
         )?;
-        if wire.attachments.is_empty() {
-            return buffers::new_list(py, std::iter::once(wire.text.into_any()));
-        }
-        let list = PyList::new(py, [wire.text])?;
+        let list = buffers::new_list(py, std::iter::once(wire.text.into_any()))?;
         for attachment in wire.attachments {
             list.append(attachment)?;
         }
@@ -136,35 +132,19 @@ impl Settings {
     }
 }
 
-/// Check a namespace that a caller gave: what follows from the grammar, so that no packet means something else.
-fn check_nsp(nsp: &Bound<'_, PyString>) -> PyResult<()> {
-    if let Chars::Ascii(b"/") = buffers::chars(nsp) {
-        return Ok(());
-    }
-    // A name with a lone surrogate has no UTF-8.
-    if nsp
-        .to_str()
-        .is_ok_and(|name| name.starts_with('/') && !name.contains(','))
-    {
-        return Ok(());
-    }
-    let reason = "a namespace starts with \"/\" and holds no comma";
-    Err(errors::encode_error(nsp.py(), reason, "nsp"))
-}
-
 /// Check that data fits its packet type.
 fn check_data(packet_type: PacketType, data: &Bound<'_, PyAny>, id: Option<u64>) -> PyResult<()> {
     let py = data.py();
     let is_list = data.is_instance_of::<PyList>() || data.is_instance_of::<PyTuple>();
     let reason = match packet_type {
-        PacketType::Event | PacketType::BinaryEvent => {
+        PacketType::Event => {
             if is_list && data.len()? > 0 {
                 return check_event(&data.get_item(0)?);
             }
             "an EVENT takes a list that begins with the event name"
         }
-        PacketType::Ack | PacketType::BinaryAck if !is_list => "an ACK takes a list of arguments",
-        PacketType::Ack | PacketType::BinaryAck if id.is_none() => "an ACK needs an id",
+        PacketType::Ack if !is_list => "an ACK takes a list of arguments",
+        PacketType::Ack if id.is_none() => "an ACK needs an id",
         PacketType::Disconnect if !data.is_none() => "a DISCONNECT takes no data",
         _ => return Ok(()),
     };
@@ -209,21 +189,20 @@ fn check_event(event: &Bound<'_, PyAny>) -> PyResult<()> {
     Err(errors::encode_error(py, &reason, "data[0]"))
 }
 
-/// Write namespace and id; return the shape of their text.
+/// Write namespace and id; return the shape of their text. Checked is what follows from the grammar, so that no packet means
+/// something else.
 fn write_address(out: &mut Vec<u8>, nsp: &Bound<'_, PyString>, id: Option<u64>) -> PyResult<Shape> {
     let mut shape = Shape::ASCII;
-    match buffers::chars(nsp) {
-        Chars::Ascii(b"/") => {}
-        Chars::Ascii(bytes) => {
-            out.extend_from_slice(bytes);
-            out.push(b',');
+    if !matches!(buffers::chars(nsp), Chars::Ascii(b"/")) {
+        // A name with a lone surrogate has no UTF-8.
+        let name = nsp.to_str().unwrap_or_default();
+        if !name.starts_with('/') || name.contains(',') {
+            let reason = "a namespace starts with \"/\" and holds no comma";
+            return Err(errors::encode_error(nsp.py(), reason, "nsp"));
         }
-        _ => {
-            let name = nsp.to_str()?;
-            shape = Shape::of(name);
-            out.extend_from_slice(name.as_bytes());
-            out.push(b',');
-        }
+        shape = Shape::of(name);
+        out.extend_from_slice(name.as_bytes());
+        out.push(b',');
     }
     if let Some(id) = id {
         write::integer(out, id.cast_signed());

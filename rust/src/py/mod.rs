@@ -1,6 +1,6 @@
 //! The binding to `CPython`: the only part of the crate that knows Python objects.
 //!
-//! `buffers` holds every `unsafe` block; the rest of this folder and of the crate has none.
+//! `buffers` holds every `unsafe` block of this folder.
 
 mod buffers;
 mod decode;
