@@ -9,7 +9,7 @@ import uvloop
 import websockets
 
 from roomcast import Server
-from roomcast.asgi import Listening
+from roomcast.serving import Listening
 
 
 def pytest_asyncio_loop_factories(config, item):

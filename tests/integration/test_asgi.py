@@ -297,12 +297,16 @@ def test_run_takes_uvloop_where_it_is_installed(monkeypatch, loop):
             await receive()
             await send({"type": "lifespan.startup.complete"})
             seen.append(type(asyncio.get_running_loop()).__module__.split(".")[0])
-            asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGTERM)
+            # A signal before the handler is there would end the tests.
+            while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGTERM)
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
 
     if loop == "asyncio":
         monkeypatch.setitem(sys.modules, "uvloop", None)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # uvloop leaves its own behind
     io.run(0, other_app=other)
     assert seen == [loop]
 

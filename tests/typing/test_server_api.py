@@ -13,8 +13,9 @@ from roomcast import (
     Socket,
     SocketOperator,
 )
-from roomcast.asgi import ASGIApp, Listening
+from roomcast.asgi import ASGIApp
 from roomcast.engine import Connection
+from roomcast.serving import Listening
 
 io = Server(ping_interval=25.0, limits=Limits(max_depth=10), default=str)
 assert_type(io.of("/chat"), Namespace)

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from roomcast._core import Encoder
-from roomcast.asgi import ASGIApp, ASGIApplication, Listening, listen, run
+from roomcast.asgi import ASGIApp, ASGIApplication
 from roomcast.engine.connection import Connection
 from roomcast.engine.server import Engine
 from roomcast.server.client import Client, Parked
 from roomcast.server.handlers import ErrorHook, Handlers
 from roomcast.server.namespace import Namespace
 from roomcast.server.options import read_options
+from roomcast.serving import Listening, listen, run
 from roomcast.types import Limits
 
 if TYPE_CHECKING:

@@ -1,0 +1,114 @@
+"""Serve an ASGI application on a port of one's own; programs use `Server.listen` and `Server.run`."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from roomcast.asgi import ASGIApplication
+from roomcast.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from roomcast.embedded import Embedded
+
+__all__ = ["Listening", "listen", "run"]
+
+
+class Listening:
+    """A port that is being listened on.
+
+    Attributes:
+        host: Its address.
+        port: Its number, also where 0 was asked for.
+    """
+
+    def __init__(self, server: "Embedded", bound: socket.socket) -> None:
+        """Start to serve on a bound socket."""
+        address = bound.getsockname()
+        self.host: str = address[0]
+        self.port: int = address[1]
+        self._server = server
+        self._serving = asyncio.get_running_loop().create_task(server.serve([bound]))
+
+    async def wait_started(self) -> None:
+        """Wait until connections are accepted; what kept the server from it is raised."""
+        ready = self._server.ready
+        await asyncio.wait((ready, self._serving), return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            await self._serving
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self._server.stopping.set()
+
+    async def wait_closed(self) -> None:
+        """Wait until the port is free and all requests are served."""
+        await asyncio.shield(self._serving)
+
+
+async def listen(app: ASGIApplication, host: str, port: int, *, max_size: int) -> Listening:
+    """Serve an application on a port, in the running event loop.
+
+    Args:
+        app: The application.
+        host: The address.
+        port: The port, or 0 for a free one.
+        max_size: Bytes of the largest WebSocket message.
+
+    Raises:
+        MissingDependencyError: If uvicorn is not installed.
+        OSError: If the address cannot be used.
+        RuntimeError: If the application fails in its lifespan startup.
+    """
+    try:
+        import uvicorn  # noqa: PLC0415  an optional dependency
+
+        from roomcast.embedded import Embedded  # noqa: PLC0415  imports it
+    except ImportError as error:
+        command = 'pip install "roomcast[server]"'
+        raise MissingDependencyError(f"serving needs uvicorn: {command}") from error
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        ws_max_size=max_size,
+        ws_ping_interval=None,
+        ws_ping_timeout=None,
+        ws_per_message_deflate=False,
+    )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.create_server((host, port), family=family, backlog=config.backlog)
+    listening = Listening(Embedded(config), bound)
+    await listening.wait_started()
+    return listening
+
+
+def run(start: Callable[[], Awaitable[Listening]], close: Callable[[], Awaitable[None]]) -> None:
+    """Serve until SIGINT or SIGTERM, in an event loop of one's own.
+
+    Args:
+        start: Starts to listen.
+        close: Closes everything.
+    """
+
+    async def main() -> None:
+        listening = await start()
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await stop.wait()
+        await close()
+        await listening.wait_closed()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  an optional dependency
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
