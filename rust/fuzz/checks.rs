@@ -2,6 +2,7 @@
 
 use std::vec::Drain;
 
+use _core::engineio::{Packet, Packets, Payload, SEPARATOR, base64, binary_length, binary_message};
 use _core::error::{PacketError, PacketErrorKind};
 use _core::json::read::{Builder, Text, Validator, read};
 use _core::json::{scan, write};
@@ -308,4 +309,130 @@ pub(crate) fn values(data: &[u8]) {
             );
         }
     }
+}
+
+/// Any bytes are split as the plain splitting does it; what they hold can be written, and comes back; payloads keep to
+/// their limit; base64 is read and written as the plain reading and writing do it.
+pub(crate) fn payload(data: &[u8]) {
+    let packets: Vec<_> = Packets::new(data).collect();
+    assert_eq!(packets, plain_packets(data), "{data:?}");
+
+    let bytes = base64::decode(data);
+    assert_eq!(bytes, plain_base64(data), "{data:?}");
+    assert!(bytes.len() <= base64::clean_length(data));
+    let message = binary_message(data);
+    assert_eq!(message.len(), binary_length(data.len()));
+    let (mark, written) = message
+        .split_first()
+        .expect("a binary message begins with b");
+    assert_eq!((*mark, written), (b'b', &*plain_base64_of(data)));
+    let mut bytes = vec![0; base64::clean_length(written)];
+    assert!(base64::decode_clean(written, &mut bytes), "{data:?}");
+    assert_eq!(bytes, data);
+
+    let messages: Vec<Vec<u8>> = packets
+        .iter()
+        .filter_map(|packet| match *packet {
+            Packet::Ascii(text) => Some(text.to_vec()),
+            Packet::Text(text) => Some(text.as_bytes().to_vec()),
+            Packet::Binary(text) => Some(binary_message(&base64::decode(text)).into_vec()),
+            Packet::Malformed(_) => None,
+        })
+        .collect();
+    let limit = data.first().copied().map_or(0, usize::from);
+    let mut payloads = vec![Payload::new(data.to_vec(), limit)];
+    for message in &messages {
+        if payloads
+            .last()
+            .is_some_and(|payload| !payload.has_room(message.len()))
+        {
+            payloads.push(Payload::new(Vec::new(), limit));
+        }
+        payloads
+            .last_mut()
+            .expect("there is always one")
+            .push(message);
+    }
+    let mut back = Vec::new();
+    for payload in payloads {
+        let bytes = payload.as_bytes();
+        let pieces: Vec<_> = bytes.split(|&byte| byte == SEPARATOR).collect();
+        assert!(bytes.len() <= limit || pieces.len() == 1, "{bytes:?}");
+        if !bytes.is_empty() {
+            back.extend(pieces.iter().map(|piece| piece.to_vec()));
+            assert!(!Packets::new(bytes).any(|packet| matches!(packet, Packet::Malformed(_))));
+        }
+    }
+    assert_eq!(back, messages, "{data:?}");
+}
+
+/// The plain twin of [`Packets`].
+fn plain_packets(body: &[u8]) -> Vec<Packet<'_>> {
+    let mut packets = Vec::new();
+    for piece in body.split(|&byte| byte == SEPARATOR) {
+        let text = str::from_utf8(piece).unwrap_or_default();
+        let packet = match text.chars().next() {
+            Some('0'..='6') if text.is_ascii() => Packet::Ascii(piece),
+            Some('0'..='6') => Packet::Text(text),
+            Some('b') => Packet::Binary(text.split_at(1).1.as_bytes()),
+            _ => Packet::Malformed(text),
+        };
+        packets.push(packet);
+        if matches!(packet, Packet::Malformed(_)) {
+            break;
+        }
+    }
+    packets
+}
+
+const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// The plain twin of [`base64::decode`].
+fn plain_base64(text: &[u8]) -> Vec<u8> {
+    let (mut out, mut bits, mut held) = (Vec::new(), 0_u32, 0);
+    for &byte in text {
+        let character = match char::from(byte) {
+            '=' => break,
+            '-' => '+',
+            '_' => '/',
+            other => other,
+        };
+        let Some(value) = ALPHABET.find(character) else {
+            continue;
+        };
+        bits = (bits << 6 | value as u32) & 0xffff;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            out.push((bits >> held) as u8);
+        }
+    }
+    out
+}
+
+/// The plain twin of [`base64::encode`].
+fn plain_base64_of(data: &[u8]) -> Vec<u8> {
+    let (mut out, mut bits, mut held) = (Vec::new(), 0_u32, 0);
+    for &byte in data {
+        bits = (bits << 8 | u32::from(byte)) & 0xffff;
+        held += 8;
+        while held >= 6 {
+            held -= 6;
+            out.push(character(bits >> held));
+        }
+    }
+    if held > 0 {
+        out.push(character(bits << (6 - held)));
+    }
+    while out.len() % 4 > 0 {
+        out.push(b'=');
+    }
+    out
+}
+
+fn character(bits: u32) -> u8 {
+    let characters = ALPHABET.as_bytes();
+    *characters
+        .get((bits & 0x3f) as usize)
+        .expect("six bits have a character")
 }

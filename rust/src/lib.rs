@@ -1,8 +1,9 @@
-//! The core of roomcast: Socket.IO packets, their attachments, and rooms.
+//! The core of roomcast: Socket.IO packets, their attachments, Engine.IO payloads, and rooms.
 //!
 //! Layers, each importing only what stands below it: `py` (the binding; the only module that knows `CPython`), then
-//! `socketio` and `rooms`, then `json`, then `error` and `limits`.
+//! `engineio`, `socketio` and `rooms`, which do not know each other, then `json`, then `error` and `limits`.
 
+pub mod engineio;
 pub mod error;
 pub mod json;
 pub mod limits;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use _core::engineio::{SEPARATOR, binary_message};
 use proptest::prelude::*;
 
 #[path = "../fuzz/checks.rs"]
@@ -56,6 +57,27 @@ fn json() -> impl Strategy<Value = Vec<u8>> {
     .prop_map(String::into_bytes)
 }
 
+/// Payloads with long and short packets, most of them well-formed; base64 with and without flaws.
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    let base64 = "[A-Za-z0-9+/]{0,40}(=|==|=A|[-_=@ \\né😀]{1,3}[A-Za-z0-9+/]{0,20})?";
+    let piece = prop_oneof![
+        4 => "[0-6][ -~]{0,40}".prop_map(String::into_bytes),
+        2 => "[0-6].{0,8}".prop_map(String::into_bytes),
+        4 => base64.prop_map(|text| [b"b", text.as_bytes()].concat()),
+        2 => proptest::collection::vec(any::<u8>(), 0..50)
+            .prop_map(|data| binary_message(&data).into_vec()),
+        1 => base64.prop_map(String::into_bytes),
+        1 => proptest::collection::vec(any::<u8>(), 0..12),
+    ];
+    (proptest::collection::vec(piece, 0..6), any::<bool>()).prop_map(|(pieces, trailing)| {
+        let mut body = pieces.join(&SEPARATOR);
+        if trailing {
+            body.push(SEPARATOR);
+        }
+        body
+    })
+}
+
 proptest! {
     #[test]
     fn header(data in grammar()) {
@@ -73,6 +95,11 @@ proptest! {
     }
 
     #[test]
+    fn payloads(data in prop_oneof![payload(), grammar()]) {
+        checks::payload(&data);
+    }
+
+    #[test]
     fn values(data in prop_oneof![grammar(), json()]) {
         checks::values(&data);
     }
@@ -82,10 +109,11 @@ type Check = fn(&[u8]);
 
 #[test]
 fn seeds() {
-    let targets: [(&str, Check); 4] = [
+    let targets: [(&str, Check); 5] = [
         ("header", checks::header),
         ("json_read", checks::json_read),
         ("json_write", checks::json_write),
+        ("payload", checks::payload),
         ("values", checks::values),
     ];
     for (target, check) in targets {

@@ -3,10 +3,10 @@
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Where a run of plain string bytes ends.
+/// Where a run of bytes ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Run {
-    /// Bytes up to the first quote, backslash or control character, or up to the end.
+    /// Bytes up to the first one that was looked for, or up to the end.
     pub length: usize,
     /// Whether all of them are ASCII.
     pub ascii: bool,
@@ -46,7 +46,7 @@ pub fn tail_word(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Find where the plain part of a string ends.
+/// Find where the plain part of a string ends: before a quote, a backslash or a control character.
 ///
 /// The plain twin is `plain_run` in the tests.
 #[expect(
@@ -55,12 +55,32 @@ pub fn tail_word(bytes: &[u8]) -> u64 {
 )]
 #[inline(always)]
 pub fn run(bytes: &[u8]) -> Run {
+    run_before(bytes, special)
+}
+
+/// Find the first byte of a value.
+#[inline]
+pub fn run_to(bytes: &[u8], value: u8) -> Run {
+    let wanted = LOW * u64::from(value);
+    run_before(bytes, |word| {
+        let differing = word ^ wanted;
+        differing.wrapping_sub(LOW) & !differing & HIGH
+    })
+}
+
+/// Find where `marks` makes its first mark: the high bit of a byte; only the lowest mark of a word has to be exact.
+#[expect(
+    clippy::inline_always,
+    reason = "a call costs as much as a short string"
+)]
+#[inline(always)]
+fn run_before(bytes: &[u8], marks: impl Fn(u64) -> u64) -> Run {
     let mut length = 0;
     let mut seen: u64 = 0;
     let mut rest = bytes;
     while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
-        let found = special(word);
+        let found = marks(word);
         if found != 0 {
             let plain = found.trailing_zeros() / 8;
             // A shift by 64 cannot happen: `plain` is at most 7.
@@ -74,9 +94,9 @@ pub fn run(bytes: &[u8]) -> Run {
         length += 8;
         rest = tail;
     }
-    // The zeros behind the last bytes count as control characters, so the run ends there at the latest.
+    // Without a mark there are 64 zeros, which makes 8; a mark may also stand on the zeros behind the last bytes.
     let word = tail_word(rest);
-    let plain = plain_bytes(word).min(rest.len());
+    let plain = ((marks(word).trailing_zeros() / 8) as usize).min(rest.len());
     seen |= word & ((1 << (plain * 8)) - 1);
     length += plain;
     Run {
@@ -175,6 +195,16 @@ mod tests {
         #[test]
         fn run_is_the_plain_run(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(run(&bytes), plain_run(&bytes));
+        }
+
+        #[test]
+        fn run_to_is_the_position(
+            bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0_u8..3], 0..40),
+            value in prop_oneof![any::<u8>(), 0_u8..3],
+        ) {
+            let length = bytes.iter().position(|&byte| byte == value).unwrap_or(bytes.len());
+            let ascii = bytes[..length].is_ascii();
+            prop_assert_eq!(run_to(&bytes, value), Run { length, ascii });
         }
 
         #[test]
