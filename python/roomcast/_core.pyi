@@ -254,3 +254,75 @@ def encode(
     Source:
         socket.io-parser, ``Encoder.encode``.
     """
+
+def encode_payload(
+    packets: Iterable[EncodedPacket | str], skip: int, limit: int, /
+) -> tuple[bytes, int, int]:
+    """Write packets into the body of a polling response, as many as there is room for.
+
+    A `str` is one message, an `EncodedPacket` is its text and then each attachment. A message is never cut; a packet may be
+    continued in the next payload, and its messages still follow one another.
+
+    Args:
+        packets: What waits to be sent, first one first. It is not changed, and not looked at beyond where the payload ends.
+            Text is written as it is: U+001E in it would end the packet there.
+        skip: Messages of the first packet that went out with an earlier payload.
+        limit: Bytes that the payload may have, separators and base64 included. The first message is written whatever its
+            size, or it would never leave.
+
+    Returns:
+        The payload, empty if there is nothing to send; the number of packets of which it brings the last message; and how
+        many messages of the packet behind them are written, ``skip`` included where that is still the first one.
+
+    Raises:
+        TypeError: If a packet is neither of the two.
+        UnicodeEncodeError: If a `str` holds a lone surrogate; an `EncodedPacket` never does.
+
+    Cost:
+        Linear in the payload; one crossing. Base64 of an attachment is made for the first payload it belongs to and kept in
+        the `EncodedPacket`, as is the UTF-8 of a text that is not ASCII.
+
+    Source:
+        engine.io-parser, ``encodePayload``. The limit is that of engine.io-client, ``Socket._getWritablePackets``; the
+        reference's server has none.
+    """
+
+def decode_payload(body: Buffer, /) -> list[str | bytes]:
+    """Split the body of a polling request into its packets.
+
+    Args:
+        body: The whole body.
+
+    Returns:
+        The packets in order, at least one: text with the digit of its type in front, a binary message as `bytes`. What is no
+        packet is the last item, since nothing behind it counts: ``""`` for nothing at all (an empty body, a separator at the
+        end) and for what is not UTF-8, otherwise a text whose first character is none of ``0`` to ``6``.
+
+    Raises:
+        TypeError: If the body is not bytes-like.
+
+    Cost:
+        Linear in the body up to where it ends; one crossing. Only what is not ASCII is looked over more than once.
+
+    Source:
+        engine.io-parser, ``decodePayload``; base64 as in `decode_base64`. Differs from engine.io: what is not UTF-8 is no
+        packet, where Node.js puts U+FFFD into it.
+    """
+
+def decode_base64(text: str, start: int = 0, /) -> bytes:
+    """Return the bytes of a binary message that came as text.
+
+    Every text stands for some bytes: both alphabets (``+/`` and ``-_``) are taken, characters outside of them are skipped, the
+    first ``=`` ends the text, padding may be missing, and a character that is left alone at the end is dropped.
+
+    Args:
+        text: The text.
+        start: Index of the first character of the base64 (1 skips the ``b`` in front of it).
+
+    Cost:
+        Linear in the text; one crossing.
+
+    Source:
+        Node.js, ``Buffer.from(text, "base64")``. Differs from Node.js: characters above U+00FF are skipped too, where it
+        takes some of them for others.
+    """

@@ -187,7 +187,10 @@ pub(super) fn new_text<'py>(
 
 /// Make a string of bytes that are ASCII.
 #[inline]
-fn new_ascii_string<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyString>> {
+pub(super) fn new_ascii_string<'py>(
+    py: Python<'py>,
+    text: &[u8],
+) -> PyResult<Bound<'py, PyString>> {
     if text.len() < 2 {
         // One character and none are cached by the interpreter.
         return decode_utf8(py, text);

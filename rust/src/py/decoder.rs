@@ -76,7 +76,7 @@ impl Decoder {
         let result = if let Ok(text) = data.cast::<PyString>() {
             self.feed_text(text, start)
         } else {
-            self.feed_attachment(&to_bytes(data)?)
+            self.feed_attachment(&to_bytes(data, "a message is text or bytes")?)
         };
         match result {
             Ok(Some(packet)) => Bound::new(py, packet).map(Some),
@@ -247,13 +247,17 @@ fn decode_text(py: Python<'_>, text: &str, limits: &Limits) -> PyResult<Outcome>
     }))
 }
 
-/// The bytes of an attachment: the same object if it is `bytes`, else a copy.
-fn to_bytes<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+/// The bytes of an attachment or a body: the same object if it is `bytes`, else a copy. `expected` begins the message of the
+/// error about anything that is none.
+pub(super) fn to_bytes<'py>(
+    data: &Bound<'py, PyAny>,
+    expected: &str,
+) -> PyResult<Bound<'py, PyBytes>> {
     if let Ok(bytes) = data.cast_exact::<PyBytes>() {
         return Ok(bytes.clone());
     }
     if !buffers::has_buffer(data) {
-        let message = format!("a message is text or bytes, not {}", class_name(data));
+        let message = format!("{expected}, not {}", class_name(data));
         return Err(pyo3::exceptions::PyTypeError::new_err(message));
     }
     copy_buffer(data)

@@ -4,8 +4,7 @@
 //! a margin, and the part of the header that depends on it (Engine.IO type, packet type, number of attachments) is written
 //! backwards into the margin at the end.
 
-use std::cell::Cell;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -14,20 +13,14 @@ use pyo3::types::{PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
 use super::buffers::{self, Chars, Shape};
 use super::encode::Walker;
 use super::packet::{self, Packet};
-use super::{decoder, errors};
+use super::{decoder, errors, scratch};
+use crate::engineio::binary_message;
 use crate::json::write;
 use crate::limits::Limits;
 use crate::socketio::{PacketType, PayloadKind, check_payload, is_reserved};
 
 /// Room in front of namespace, id and payload: `4`, the type, five digits of attachments, `-`.
 const MARGIN: usize = 8;
-
-/// The largest buffer that a thread keeps for its next packet; larger ones are given back.
-const KEPT_BUFFER: usize = 1 << 21;
-
-thread_local! {
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// What is encoded.
 enum Payload<'a, 'py> {
@@ -77,7 +70,7 @@ impl Settings {
         let py = nsp.py();
         let takes_binary = matches!(packet_type, PacketType::Event | PacketType::Ack);
         let default = self.default.as_ref().map(|default| default.bind(py));
-        let mut out = SCRATCH.take();
+        let mut out = scratch::take();
         out.clear();
         out.extend_from_slice(&[0; MARGIN]);
         let mut walker = Walker::new(py, &self.limits, default, takes_binary, out);
@@ -107,9 +100,7 @@ impl Settings {
                     attachments,
                 })
             });
-        if out.capacity() <= KEPT_BUFFER {
-            SCRATCH.set(out);
-        }
+        scratch::put(out);
         result
     }
 
@@ -245,9 +236,11 @@ fn write_margin(
 #[pyclass(frozen, module = "roomcast.codec")]
 #[derive(Debug)]
 pub(super) struct EncodedPacket {
-    text: Py<PyString>,
-    attachments: Py<PyTuple>,
+    pub(super) text: Py<PyString>,
+    pub(super) attachments: Py<PyTuple>,
     size: usize,
+    /// The attachments as they stand in payloads, made for the first one: the recipients of a broadcast share them.
+    binary_messages: OnceLock<Box<[Box<[u8]>]>>,
 }
 
 impl EncodedPacket {
@@ -261,6 +254,19 @@ impl EncodedPacket {
             text: wire.text.unbind(),
             attachments: PyTuple::new(py, wire.attachments)?.unbind(),
             size: wire.length + attached,
+            binary_messages: OnceLock::new(),
+        })
+    }
+
+    /// The attachments as they stand in payloads.
+    pub(super) fn binary_messages(&self, py: Python<'_>) -> &[Box<[u8]>] {
+        // Nothing of Python runs while another thread may wait here: the attachments are `bytes` of our own making.
+        self.binary_messages.get_or_init(|| {
+            self.attachments
+                .bind(py)
+                .iter_borrowed()
+                .filter_map(|bytes| Some(binary_message(bytes.cast::<PyBytes>().ok()?.as_bytes())))
+                .collect()
         })
     }
 }

@@ -10,8 +10,10 @@ mod encoder;
 mod errors;
 mod keys;
 mod packet;
+mod payload;
 mod raw_json;
 mod rooms;
+mod scratch;
 
 use pyo3::prelude::*;
 
@@ -23,6 +25,8 @@ mod _core {
     use super::encoder::{EncodedPacket, Encoder, encode};
     #[pymodule_export]
     use super::packet::Packet;
+    #[pymodule_export]
+    use super::payload::{decode_base64, decode_payload, encode_payload};
     #[pymodule_export]
     use super::raw_json::RawJson;
     #[pymodule_export]
