@@ -16,7 +16,7 @@ let maxImage = Infinity;
 let typingSent = 0;
 
 // HTTP long-polling is not there yet, so the client must not begin with it.
-const socket = io({ transports: ["websocket"], autoConnect: false });
+const socket = io({ autoConnect: false });
 
 // The rooms travel with the handshake: after a reconnect the server has them before it sees anything we buffered.
 socket.auth = (send) => send({ ...me, rooms: [...conversations.keys()].filter(isRoom) });

@@ -1,13 +1,15 @@
 """Put an Engine.IO server in front of other ASGI applications; programs use `Server.asgi`."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
+from roomcast.engine.asgi import ASGIApplication, Message, Receive, Scope, Send
+from roomcast.engine.http import respond
 from roomcast.engine.server import Engine
-from roomcast.engine.transports import Receive, Scope, Send
 
 __all__ = ["ASGIApp", "ASGIApplication"]
 
-ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+log = logging.getLogger("roomcast.server")
 
 
 class ASGIApp:
@@ -32,25 +34,40 @@ class ASGIApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] in ("http", "websocket") and self._engine.takes(scope):
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif kind in ("http", "websocket") and self._engine.takes(scope):
             await self._engine.handle(scope, receive, send)
         elif self._other_app is not None:
             await self._other_app(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            headers = [(b"content-type", b"text/plain"), (b"content-length", b"9")]
-            await send({"type": "http.response.start", "status": 404, "headers": headers})
-            await send({"type": "http.response.body", "body": b"Not Found"})
+        elif kind == "http":
+            await respond(send, 404, b"Not Found", [(b"content-type", b"text/plain")])
         elif (await receive())["type"] == "websocket.connect":
             await send({"type": "websocket.close", "code": 1000})
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the other application live, if it can, and close the server before that ends."""
+        asked = False
+
+        async def receive_before() -> Message:
+            nonlocal asked
+            asked = True
             message = await receive()
-            if message["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            else:
+            if message["type"] == "lifespan.shutdown":
                 await self._on_shutdown()
-                await send({"type": "lifespan.shutdown.complete"})
+            return message
+
+        if self._other_app is not None:
+            try:
+                await self._other_app(scope, receive_before, send)
+            except Exception as error:
+                if asked:
+                    raise
+                # So an application says that it knows no lifespan; ours goes on all the same.
+                log.debug("the other application has no lifespan: %s", error)
+            else:
                 return
+        while (await receive_before())["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})

@@ -112,6 +112,10 @@ class EventEmitter:
             for entry in self._entries_of(event)
         ]
 
+    def has_listeners(self, event: str) -> bool:
+        """Say whether an event has any."""
+        return self._entries is not None and event in self._entries
+
     def _take(self, event: str) -> tuple[Listener, ...]:
         """Return the listeners to call now; those of `once` are removed by it.
 

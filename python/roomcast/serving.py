@@ -76,6 +76,7 @@ async def listen(app: ASGIApplication, host: str, port: int, *, max_size: int) -
         ws_ping_interval=None,
         ws_ping_timeout=None,
         ws_per_message_deflate=False,
+        proxy_headers=False,  # `trusted_proxies` says whose are believed
     )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.create_server((host, port), family=family, backlog=config.backlog)

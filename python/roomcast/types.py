@@ -61,6 +61,14 @@ class Limits:
         send_buffer_mark: Bytes waiting for one connection above which awaiting an emit waits. asyncio's own mark.
         send_buffer_size: Bytes waiting for one connection at which it is closed as a slow client; one larger packet may enter
             an empty buffer.
+        max_headers: Headers of a request. Beyond: 431. websockets' limit.
+        max_head_size: Names and values of all headers of a request. Beyond: 431.
+        max_url_size: Path and query of a request. Beyond: 414.
+        max_handshakes: Requests for a new connection that wait for a middleware, ``allow_request`` or the end of a WebSocket's
+            handshake. Beyond: 503.
+        max_connections: Connections of the server; ``None`` for no limit. Beyond: 503.
+        max_connections_per_address: Connections of one address, as `Handshake.address` has it; ``None`` for no limit.
+            Beyond: 503.
     """
 
     max_http_buffer_size: int = 1_000_000
@@ -76,13 +84,21 @@ class Limits:
     max_namespaces: int = 64
     send_buffer_mark: int = 65_536
     send_buffer_size: int = 1_000_000
+    max_headers: int = 128
+    max_head_size: int = 16_000
+    max_url_size: int = 8_000
+    max_handshakes: int = 4_096
+    max_connections: int | None = None
+    max_connections_per_address: int | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value: object = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"{field.name} must be a number, not {type(value).__name__}")
-            if field.type is int and not isinstance(value, int):
+            if field.type is not float and not isinstance(value, int):
                 raise TypeError(f"{field.name} must be an int, not {type(value).__name__}")
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{field.name} must be zero or more and finite, not {value!r}")

@@ -171,7 +171,7 @@ async def test_cancelled_application_ends_the_connection(io, log):
 
 async def test_closing_that_does_not_end_is_aborted(io, log, monkeypatch):
     """A foreign server that never reports the end after our close."""
-    monkeypatch.setattr("roomcast.engine.transports.LINGER", 0.1)
+    monkeypatch.setattr("roomcast.engine.websocket.LINGER", 0.1)
     io.on("connection", log.append)
     scope, incoming, _ = started(None)
     sent = []

@@ -275,6 +275,7 @@ class Custom(BaseException):
 ERRORS = [ValueError("x"), Custom("x"), asyncio.CancelledError(), TimeoutError()]
 
 
+@pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 @pytest.mark.parametrize("kind", ["def", "async", "waits"])
 async def test_handler_that_raises_is_reported_once_and_answers_nothing(
@@ -333,6 +334,7 @@ async def test_other_code_that_raises_is_contained(io, connect, log, error):
     assert not socket.connected
 
 
+@pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize("error", [Custom("x"), asyncio.CancelledError()], ids=repr)
 async def test_middleware_that_raises_refuses(io, connect, log, error):
     io.on_error(lambda error, socket, event: log.append(event))

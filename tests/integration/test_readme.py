@@ -13,6 +13,12 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
 
 
+def block(text: str) -> str:
+    """Return the one example that holds this text."""
+    (found,) = (example for example in BLOCKS if text in example)
+    return found
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -32,7 +38,9 @@ def opened(port: int, deadline: float):
 def test_readme_server_does_what_the_readme_says(tmp_path):
     port = free_port()
     program = tmp_path / "server.py"
-    program.write_text(BLOCKS[0].replace("io.run(3000)", f"io.run({port})"), encoding="utf-8")
+    program.write_text(
+        block("io.run(3000)").replace("io.run(3000)", f"io.run({port})"), encoding="utf-8"
+    )
     assert str(port) in program.read_text(encoding="utf-8")
     with subprocess.Popen([sys.executable, str(program)]) as process:
         try:
@@ -50,5 +58,12 @@ def test_readme_server_does_what_the_readme_says(tmp_path):
 
 def test_readme_codec_example_runs():
     names: dict[str, object] = {}
-    exec(compile(BLOCKS[1], "README.md", "exec"), names)
+    exec(compile(block("roomcast.codec"), "README.md", "exec"), names)
     assert names["encode"]
+
+
+def test_readme_mounting_example_runs():
+    names: dict[str, object] = {}
+    program = block("io.asgi(api)") + block("api.mount(")
+    exec(compile(program, "README.md", "exec"), names)
+    assert names["app"]

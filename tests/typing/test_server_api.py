@@ -77,4 +77,4 @@ async def main() -> None:
 
 def mistakes() -> None:
     _ = io.unknown  # type: ignore[attr-defined]
-    Server(pingInterval=1)  # type: ignore[arg-type]
+    Server(pingInterval=1)  # type: ignore[call-arg]

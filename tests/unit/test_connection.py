@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from roomcast.engine.connection import Connection, ConnectionState, Timing
+from roomcast.engine.connection import Connection, ConnectionState, Settings
 from roomcast.engine.requests import Request
 
 
@@ -21,6 +21,15 @@ class Line:
 
     def close(self, *, discard=None):
         self.log.append("outbox closed" if discard is None else f"line closed, {discard=}")
+
+    def carry(self, other):
+        pass
+
+    def on_close_packet(self):
+        return self.name == "polling"
+
+    def call(self, listener, args):
+        listener(*args)
 
     def push_text(self, text):
         self.sent.append(text)
@@ -55,7 +64,7 @@ def connection(line):
         REQUEST,
         transport=line,
         outbox=line,
-        timing=Timing(25.0, 20.0, 1000),
+        settings=Settings(25.0, 20.0, 10.0, 1000, ("websocket",)),
         owner=line,
     )
     assert made.state is ConnectionState.OPENING
@@ -82,7 +91,9 @@ def test_messages_are_handed_on(connection, line):
     connection.receive_text("bAQI=", 101.0)
     connection.receive_text("bAQI", 101.0)  # padding may be missing, as in the reference
     connection.receive_text("b@@@@", 101.0)
-    assert line.log == ["4hello", b"x", b"\x01\x02", b"\x01\x02", b""]
+    connection.receive_text("bA", 101.0)
+    connection.receive_text("bé", 101.0)
+    assert line.log == ["4hello", b"x", b"\x01\x02", b"\x01\x02", b"", b"", b""]
     assert connection.deadline == 125.0
 
 
@@ -137,8 +148,6 @@ def test_first_other_packet_extends_the_wait_once_per_ping(connection, first):
         ("", "parse error", "not an Engine.IO packet"),
         ("7", "parse error", "not an Engine.IO packet"),
         ("é", "parse error", "not an Engine.IO packet"),
-        ("bA", "parse error", "not an Engine.IO packet"),
-        ("bé", "parse error", "not an Engine.IO packet"),
     ],
 )
 def test_packets_that_may_not_be(connection, line, packet, reason, details):
@@ -174,9 +183,29 @@ def test_the_end_comes_once_and_nothing_after_it(connection, line, end):
     assert len(line.log) == 4
 
 
+def test_close_packet_ends_a_connection_on_polling(connection, line):
+    line.name = "polling"
+    connection.receive_text("1", 101.0)
+    assert ("transport close", "closed by the client") in line.log
+
+
+def test_events_of_a_connection(connection):
+    heard = []
+    connection.on("heartbeat", lambda: heard.append("heartbeat"))
+    connection.on("close", lambda *args: heard.append(args))
+    connection.receive_text("3", 101.0)
+    connection.close("forced close", "why")
+    assert heard == ["heartbeat", ("forced close", "why")]
+
+
 def test_end_before_the_opening_tells_nobody_above(line):
     connection = Connection(
-        "sid", REQUEST, transport=line, outbox=line, timing=Timing(1, 1, 1), owner=line
+        "sid",
+        REQUEST,
+        transport=line,
+        outbox=line,
+        settings=Settings(1, 1, 1, 1, ()),
+        owner=line,
     )
     connection.lost("transport close")
     assert line.log == ["forgotten", "outbox closed", "line closed, discard=True"]

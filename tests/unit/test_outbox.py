@@ -15,6 +15,12 @@ class Carrier:
         self.flushes += 1
 
 
+def carried(flusher):
+    made = Outbox(flusher)
+    made.carry(Carrier())
+    return made
+
+
 class Owner:
     overflows = 0
 
@@ -36,7 +42,7 @@ async def flusher():
 
 @pytest.fixture
 async def outbox(flusher):
-    made = Outbox(flusher, Carrier())
+    made = carried(flusher)
     made.attach(Owner())
     return made
 
@@ -54,7 +60,7 @@ async def test_packets_of_one_iteration_are_flushed_together(outbox):
 
 
 async def test_all_dirty_outboxes_share_one_callback(flusher):
-    outboxes = [Outbox(flusher, Carrier()) for _ in range(1000)]
+    outboxes = [carried(flusher) for _ in range(1000)]
     shared = packet(20)
     for outbox in outboxes:
         outbox.push(shared)
@@ -65,7 +71,7 @@ async def test_all_dirty_outboxes_share_one_callback(flusher):
 
 async def test_long_flush_is_cut_into_slices(flusher, monkeypatch):
     monkeypatch.setattr("roomcast.engine.outbox.SLICE_TIME", 0)
-    outboxes = [Outbox(flusher, Carrier()) for _ in range(600)]
+    outboxes = [carried(flusher) for _ in range(600)]
     for outbox in outboxes:
         outbox.push_text("2")
     flushed = []
@@ -132,7 +138,7 @@ async def test_close_lets_everybody_go_on_and_refuses_packets(outbox, flusher):
 
 
 async def test_overflow_without_an_owner_is_silent(flusher):
-    outbox = Outbox(flusher, Carrier())
+    outbox = carried(flusher)
     outbox.push(packet(900))
     outbox.push(packet(900))
     await asyncio.sleep(0)

@@ -376,9 +376,8 @@ def test_forwarded_lines_are_joined():
     assert client("forwarded: for=9.9.9.9", "Forwarded: for=10.0.0.2") == "9.9.9.9"
 
 
-def test_forwarded_wins():
-    assert resolve(*EVERYTHING) == ("8.8.8.8", True, "example.com")
-    lines = ("x-forwarded-for: 9.9.9.9", "x-forwarded-proto: https", "x-forwarded-host: a")
+def test_forwarded_counts_only_where_there_is_no_other():
+    lines = ("x-forwarded-proto: https", "x-forwarded-host: a")
     assert resolve(*lines, "forwarded: for=8.8.8.8") == ("8.8.8.8", False, None)
 
 

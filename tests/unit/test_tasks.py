@@ -159,6 +159,7 @@ def test_exception_is_kept_in_the_task(run):
     run(main())
 
 
+@pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_exit_goes_on_and_the_starter_stays_the_current_task(run, error):
     async def main():

@@ -11,6 +11,9 @@ States and what moves between them:
     CLOSED        nothing
     ============  ==================================================  =========================
 
+A connection closes at once for everybody above it. What its outbox still holds, and the end of the line, are the business of
+the transport (`polling`, `websocket`).
+
 The heartbeat has two phases, and one deadline that means something else in each:
 
     ============  ====================  ==============================  ===============================
@@ -21,26 +24,38 @@ The heartbeat has two phases, and one deadline that means something else in each
                                         deadline = now + ping_interval  deadline = now + ping_timeout
     ============  ====================  ==============================  ===============================
 
-A connection closes at once for everybody above it. What its outbox still holds, and the closing of the line, are the
-transport's business.
+A connection starts on either transport. From polling it may move to a WebSocket, once; `upgrade` has the table of that, and
+`switch` is its last step.
 
 Source:
     engine.io, ``lib/socket.ts`` and ``lib/transports/websocket.ts``.
 """
 
-from base64 import b64decode
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import Enum
 from json import dumps
 from math import inf
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from roomcast._core import EncodedPacket
+from roomcast._core import EncodedPacket, decode_base64
 from roomcast.engine.requests import Request
+from roomcast.events import EventEmitter, Listener
 
-__all__ = ["Connection", "ConnectionState", "Owner", "Receiver", "Sink", "Timing", "Transport"]
+if TYPE_CHECKING:
+    from roomcast.engine.upgrade import Probe
 
+__all__ = [
+    "Carrier",
+    "Connection",
+    "ConnectionState",
+    "Owner",
+    "Receiver",
+    "Settings",
+    "Sink",
+    "Timed",
+    "Transport",
+]
 
 NO_PACKET: Final = "not an Engine.IO packet"
 
@@ -63,6 +78,13 @@ class Receiver(Protocol):
         """Learn that nothing more arrives and nothing more can be sent."""
 
 
+class Carrier(Protocol):
+    """The side of a transport that an outbox sees."""
+
+    def flush(self) -> None:
+        """Start to send what the outbox holds."""
+
+
 class Sink(Protocol):
     """Where outgoing packets go: the outbox."""
 
@@ -81,6 +103,9 @@ class Sink(Protocol):
     def push_text(self, text: str) -> None:
         """Take a packet of Engine.IO's own."""
 
+    def carry(self, carrier: Carrier) -> None:
+        """Hand what it holds to this transport from now on."""
+
     def close(self) -> None:
         """Take nothing more."""
 
@@ -90,40 +115,91 @@ class Transport(Protocol):
 
     @property
     def name(self) -> str:
-        """``websocket``."""
+        """``polling`` or ``websocket``."""
         ...
+
+    def flush(self) -> None:
+        """Start to send what the outbox holds."""
+
+    def carry(self, connection: "Connection") -> None:
+        """Hand what arrives to this connection from now on, and send what its outbox holds."""
+
+    def on_close_packet(self) -> bool:
+        """Say whether a close packet of the client ends the connection; on polling it does."""
+        ...
+
+    def retire(self) -> None:
+        """End, because another transport has taken over."""
 
     def close(self, *, discard: bool) -> None:
         """End the line, after sending what the outbox holds unless that is to be discarded."""
 
 
-class Owner(Protocol):
-    """What a connection needs from its server: a place among the deadlines, and to be forgotten."""
+class Timed(Protocol):
+    """Something that waits for a moment.
 
-    def schedule(self, connection: "Connection") -> None:
-        """Call `Connection.on_deadline` at its deadline."""
+    Attributes:
+        deadline: When to be called; ``inf`` for never.
+        tick: Where the timers have put it; ``None`` when it is not there.
+    """
+
+    deadline: float
+    tick: int | None
+
+    def on_deadline(self, now: float) -> None:
+        """Be told that the deadline has passed; set a new one to be called again."""
+
+
+class Owner(Protocol):
+    """What a connection and its parts need from their server."""
+
+    def now(self) -> float:
+        """Return the time."""
+        ...
+
+    def schedule(self, item: Timed) -> None:
+        """Call ``on_deadline`` of an item at its deadline."""
+
+    def unschedule(self, item: Timed) -> None:
+        """Forget the deadline of an item."""
 
     def forget(self, connection: "Connection") -> None:
         """Drop a connection that is closed, and its deadline."""
 
+    def linger(self, connection: "Connection") -> None:
+        """Keep a closed connection for the requests that still come for it, until it has `ended`."""
+
+    def ended(self, connection: "Connection") -> None:
+        """Drop it altogether."""
+
+    def call(self, listener: Listener, args: tuple[Any, ...]) -> None:
+        """Run a listener of an event; what it raises is not the caller's."""
+
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """What the open packet tells the client, shared by all connections of a server.
+class Settings:
+    """What is the same for all connections of a server; the open packet tells most of it to the client.
 
     Attributes:
         ping_interval: Seconds from a pong to the next ping.
         ping_timeout: Seconds from a ping until its pong must be there.
-        max_payload: Bytes that one message may have.
+        upgrade_timeout: Seconds from the beginning of an upgrade to its end.
+        max_payload: Bytes that one message, or one polling body, may have.
+        upgrades: The transports that a client on polling may move to.
     """
 
     ping_interval: float
     ping_timeout: float
+    upgrade_timeout: float
     max_payload: int
+    upgrades: tuple[str, ...]
 
 
-class Connection:
+class Connection(EventEmitter):
     """One Engine.IO connection; applications meet it as ``socket.conn``. It belongs to its server's event loop.
+
+    Events: ``upgrading`` and ``upgrade``, both with the new transport, ``heartbeat`` for each pong, ``close`` with the reason
+    and, where there are any, details.
 
     Attributes:
         id: The engine's session id. It is a secret: whoever has it can act for the client.
@@ -131,21 +207,23 @@ class Connection:
         state: Where it is in its life.
         outbox: What is to be sent to the client.
         transport: What carries it.
+        probe: The upgrade that is under way.
         close_reason: Why it closed; ``None`` before.
     """
 
     __slots__ = (
         "__weakref__",
         "_extended",
-        "_owner",
         "_receiver",
-        "_timing",
         "_waiting",
         "close_reason",
         "deadline",
         "id",
         "outbox",
+        "owner",
+        "probe",
         "request",
+        "settings",
         "state",
         "tick",
         "transport",
@@ -158,28 +236,37 @@ class Connection:
         *,
         transport: Transport,
         outbox: Sink,
-        timing: Timing,
+        settings: Settings,
         owner: Owner,
     ) -> None:
         """Take what belongs to the connection; it is dead until `open`."""
+        super().__init__()
         self.id = sid
         self.request = request
         self.transport = transport
         self.outbox = outbox
+        self.settings = settings
+        self.owner = owner
         self.state = ConnectionState.OPENING
+        self.probe: Probe | None = None
         self.close_reason: str | None = None
         self.deadline = inf
         self.tick: int | None = None
-        self._timing = timing
-        self._owner = owner
         self._receiver: Receiver | None = None
         self._waiting = False
         self._extended = False
+        outbox.carry(transport)
+        transport.carry(self)
 
     @property
     def protocol(self) -> int:
         """The revision of Engine.IO that the client speaks."""
         return 4
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether it came by polling and has moved to a WebSocket."""
+        return self.transport.name != self.request.query.get("transport")
 
     def open(self, receiver: Receiver, now: float) -> None:
         """Send the handshake and start the heartbeat.
@@ -188,13 +275,13 @@ class Connection:
             receiver: Who gets the messages.
             now: The time.
         """
-        timing = self._timing
+        settings = self.settings
         handshake: dict[str, Any] = {
             "sid": self.id,
-            "upgrades": [],
-            "pingInterval": round(timing.ping_interval * 1000),
-            "pingTimeout": round(timing.ping_timeout * 1000),
-            "maxPayload": timing.max_payload,
+            "upgrades": settings.upgrades if self.transport.name == "polling" else (),
+            "pingInterval": round(settings.ping_interval * 1000),
+            "pingTimeout": round(settings.ping_timeout * 1000),
+            "maxPayload": settings.max_payload,
         }
         self._receiver = receiver
         self.state = ConnectionState.OPEN
@@ -217,12 +304,16 @@ class Connection:
             case "3":
                 # An unsolicited one counts too, as in the reference: it only delays the next ping.
                 self._restart(now)
+                self.notify("heartbeat")
             case "2":
                 self._end("transport error", "invalid heartbeat direction", discard=True)
             case "b":
-                self._base64(text, now)
+                self._alive(now)
+                self._deliver(decode_base64(text, 1))
+            case "1" if self.transport.on_close_packet():
+                self._end("transport close", "closed by the client", discard=True)
             case "0" | "1" | "5" | "6":
-                self._alive(now)  # without a meaning on a WebSocket
+                self._alive(now)  # without a meaning here
             case _:
                 self._end("parse error", NO_PACKET, discard=True)
 
@@ -233,6 +324,23 @@ class Connection:
         self._alive(now)
         self._deliver(data)
 
+    def switch(self, transport: Transport, now: float) -> None:
+        """Move to another transport: what comes from now on, in either direction, goes over it.
+
+        A closed connection moves too, so that the new transport sends what the old one could not.
+        """
+        self.probe = None
+        old, self.transport = self.transport, transport
+        old.retire()
+        self.outbox.carry(transport)
+        transport.carry(self)
+        if self.state is ConnectionState.OPEN:
+            # Differs from engine.io, where the next ping waits for the answer to a ping that may have been lost with polling.
+            self._restart(now)
+            self.notify("upgrade", transport)
+        else:
+            transport.close(discard=False)
+
     def on_deadline(self, now: float) -> None:
         """Send the ping that is due, or give up waiting for its pong."""
         if self.state is not ConnectionState.OPEN:
@@ -242,7 +350,7 @@ class Connection:
             return
         self._waiting = True
         self._extended = False
-        self.deadline = now + self._timing.ping_timeout
+        self.deadline = now + self.settings.ping_timeout
         self.outbox.push_text("2")
 
     def on_overflow(self) -> None:
@@ -265,6 +373,11 @@ class Connection:
         """Learn that the line is gone."""
         self._end(reason, details, discard=True)
 
+    def notify(self, event: str, *args: Any) -> None:
+        """Call the listeners of an event of this connection."""
+        for listener in self._take(event):
+            self.owner.call(listener, args)
+
     def _alive(self, now: float) -> None:
         """Count any packet but a pong as a sign of life, once per ping.
 
@@ -273,7 +386,7 @@ class Connection:
         """
         if self._waiting and not self._extended:
             self._extended = True
-            self.deadline = now + self._timing.ping_timeout
+            self.deadline = now + self.settings.ping_timeout
 
     def _deliver(self, data: str | bytes) -> None:
         assert self._receiver is not None
@@ -281,18 +394,8 @@ class Connection:
 
     def _restart(self, now: float) -> None:
         self._waiting = False
-        self.deadline = now + self._timing.ping_interval
-        self._owner.schedule(self)
-
-    def _base64(self, text: str, now: float) -> None:
-        try:
-            # Lenient as the reference's Buffer.from: padding may be missing, foreign characters are skipped.
-            data = b64decode(text[1:] + "==")
-        except ValueError:
-            self._end("parse error", NO_PACKET, discard=True)
-            return
-        self._alive(now)
-        self._deliver(data)
+        self.deadline = now + self.settings.ping_interval
+        self.owner.schedule(self)
 
     def _end(self, reason: str, details: str | None, *, discard: bool) -> None:
         if self.state is ConnectionState.CLOSED:
@@ -300,11 +403,15 @@ class Connection:
         self.state = ConnectionState.CLOSED
         self.close_reason = reason
         self.deadline = inf
-        self._owner.forget(self)
+        self.owner.forget(self)
         self.outbox.close()
         receiver, self._receiver = self._receiver, None
         try:
             if receiver is not None:
                 receiver.on_close(reason, details)
+            self.notify("close", reason, details)
         finally:
             self.transport.close(discard=discard)
+
+    def _notify(self, listener: Listener, event: str, subject: Listener) -> None:
+        self.owner.call(listener, (event, subject))

@@ -11,27 +11,14 @@ costs an assignment. An item that wants to be called *earlier* is added again.
 import asyncio
 from heapq import heappop, heappush
 from math import ceil, inf
-from typing import Final, Protocol
+from typing import Final
 
-__all__ = ["Timed", "Timers"]
+from roomcast.engine.connection import Timed
+
+__all__ = ["Timers"]
 
 TICK: Final = 0.01
 """Seconds. Nothing is called early, and nothing later than this; a hundred wake-ups a second are the most there can be."""
-
-
-class Timed(Protocol):
-    """Something that waits for a moment.
-
-    Attributes:
-        deadline: When to be called, in the loop's time; ``inf`` for never.
-        tick: Where `Timers` has put it; ``None`` when it is not there. Only `Timers` writes it after the beginning.
-    """
-
-    deadline: float
-    tick: int | None
-
-    def on_deadline(self, now: float) -> None:
-        """Be told that the deadline has passed; set a new one to be called again."""
 
 
 class Timers:

@@ -13,6 +13,7 @@ Source:
 """
 
 import inspect
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -20,7 +21,6 @@ from ipaddress import IPv6Address
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeGuard
 
 from roomcast.engine.cookies import check_keys, check_max_age, is_token
-from roomcast.engine.requests import Request
 
 __all__ = [
     "Cors",
@@ -28,11 +28,12 @@ __all__ = [
     "cors_headers",
     "is_allowed",
     "is_legal_origin",
-    "origin_header",
     "preflight_headers",
     "read_cors",
     "split_authority",
 ]
+
+log = logging.getLogger("roomcast.engine")
 
 Origins: TypeAlias = (
     Literal[True] | str | re.Pattern[str] | Sequence[str | re.Pattern[str]] | Callable[[str], bool]
@@ -68,6 +69,20 @@ class _Origin(NamedTuple):
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
         return f"{self.scheme}://{self.host}{port}"
+
+
+def _ask(function: Callable[[str], bool], origin: str) -> bool:
+    try:
+        allowed: Any = function(origin)
+    except Exception:
+        log.exception("cors: the function of origins failed")
+        return False
+    if not isinstance(allowed, bool):
+        log.error(
+            "cors: the function of origins must return a bool, not %s", type(allowed).__name__
+        )
+        return False
+    return allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,9 +192,8 @@ class Cors:
     def allows(self, origin: str) -> bool:
         """Say whether an origin may come; ``False`` for what `is_legal_origin` refuses.
 
-        Raises:
-            TypeError: If the program's function did not return a ``bool``. A coroutine is true, and would let everybody in.
-            Exception: What the program's function raises.
+        A function of the program that raises, or returns something else than a ``bool``, is logged and allows nobody: a coroutine is
+        true, and would let everybody in.
 
         Cost:
             Linear in the origin, and what the program's patterns or function cost on at most `MAX_ORIGIN` characters.
@@ -191,12 +205,7 @@ class Cors:
         parts = _split_origin(origin)
         normal = origin if parts is None else str(parts)
         if callable(self.origins):
-            allowed: object = self.origins(normal)
-            if not isinstance(allowed, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  programs without types
-                raise TypeError(
-                    f"cors: the function of origins must return a bool, not {type(allowed).__name__}"
-                )
-            return allowed
+            return _ask(self.origins, normal)
         return normal in self._exact or any(pattern.fullmatch(normal) for pattern in self._patterns)
 
 
@@ -232,11 +241,6 @@ def read_cors(value: Origins | Mapping[str, Any] | Cors | Literal[False] | None)
     return Cors(**given)
 
 
-def origin_header(request: Request) -> str | None:
-    """Return the ``Origin`` of a request; ``None`` if it has none. Repeated ones are joined, and are no origin then."""
-    return request.headers.get("origin")
-
-
 def is_legal_origin(origin: str) -> bool:
     """Say whether a text could be the value of a header at all, and is no longer than `MAX_ORIGIN`.
 
@@ -246,7 +250,7 @@ def is_legal_origin(origin: str) -> bool:
     return len(origin) <= MAX_ORIGIN and _HEADER.issuperset(origin)
 
 
-def is_allowed(origin: str | None, *, host: str | None, secure: bool, cors: Cors | None) -> bool:
+def is_allowed(origin: str | None, *, host: str | None, cors: Cors | None) -> bool:
     """Say whether a request may come from where it comes from, on either transport.
 
     The same origin is always allowed: the host and port of ``Origin`` are those of the request, after the default port of the
@@ -255,7 +259,6 @@ def is_allowed(origin: str | None, *, host: str | None, secure: bool, cors: Cors
     Args:
         origin: The ``Origin`` header; ``None`` if there is none, which means no browser and is allowed.
         host: The ``Host`` header, or what a trusted proxy says it was.
-        secure: Whether the request came over TLS. It decides nothing, for the reason above.
         cors: The other origins that are allowed; ``None`` for none.
 
     Raises:

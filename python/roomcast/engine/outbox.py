@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from typing import Any, Final, Protocol
 
-from roomcast._core import EncodedPacket
-from roomcast.engine.connection import Sink
+from roomcast._core import EncodedPacket, encode_payload
+from roomcast.engine.connection import Carrier, Sink
 from roomcast.types import Limits
 
 __all__ = ["DONE", "Done", "Drain", "Flusher", "Outbox"]
@@ -31,13 +31,6 @@ SLICE: Final = 256
 
 SLICE_TIME: Final = 0.01
 """Seconds that a flush may hold the loop; what is left continues in the next iteration. Half of the 20 ms of the architecture."""
-
-
-class Carrier(Protocol):
-    """The side of a transport that an outbox sees."""
-
-    def flush(self) -> None:
-        """Start to send what the outbox holds."""
 
 
 class Owner(Protocol):
@@ -95,6 +88,7 @@ class Outbox:
     Attributes:
         size: Their bytes.
         queue: The packets; a `str` is one of Engine.IO's own. Only a transport takes from it, and says so to `sent`.
+        skip: Messages of the first packet that went with a polling payload already.
     """
 
     __slots__ = (
@@ -107,11 +101,12 @@ class Outbox:
         "_waiter",
         "queue",
         "size",
+        "skip",
     )
 
-    def __init__(self, flusher: Flusher, carrier: Carrier) -> None:
+    def __init__(self, flusher: Flusher) -> None:
         self._flusher = flusher
-        self._carrier = carrier
+        self._carrier: Carrier | None = None
         self._owner: Owner | None = None
         self._closed = False
         self._dirty = False
@@ -119,6 +114,11 @@ class Outbox:
         self._waiter: asyncio.Future[None] | None = None
         self.queue: deque[EncodedPacket | str] = deque()
         self.size = 0
+        self.skip = 0
+
+    def carry(self, carrier: Carrier) -> None:
+        """Hand what it holds to this transport from now on."""
+        self._carrier = carrier
 
     def attach(self, owner: Owner) -> None:
         """Name the connection to close when the outbox overflows."""
@@ -158,8 +158,27 @@ class Outbox:
         self._dirty = False
         if self._overflown and self._owner is not None:
             self._owner.on_overflow()
-        else:
+        elif self._carrier is not None:
             self._carrier.flush()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self.queue
+
+    def take_payload(self, limit: int) -> bytes:
+        """Take the packets, or parts of packets, that fit into a polling payload.
+
+        Args:
+            limit: Bytes of the payload; a single larger message goes alone.
+
+        Returns:
+            The payload; what is left stays in its order.
+        """
+        payload, whole, self.skip = encode_payload(self.queue, self.skip, limit)
+        for _ in range(whole):
+            self.sent(self.queue.popleft())
+        return payload
 
     def sent(self, packet: EncodedPacket | str) -> None:
         """Learn that the transport has taken a packet."""
@@ -178,6 +197,7 @@ class Outbox:
         self.close()
         self.queue.clear()
         self.size = 0
+        self.skip = 0
 
     @property
     def congested(self) -> bool:

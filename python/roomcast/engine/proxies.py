@@ -4,8 +4,8 @@ Whoever connects directly is known for certain. What its headers say about other
 trusts, and then only as far as trusted proxies reach: each proxy appends whom it saw, so the list is read from the right and the first
 one that is not trusted is the client. Whatever stands left of it the client may have written itself.
 
-The proxies must do their part: each one sets or extends the headers that are read here, or removes those it does not know.
-A client behind a proxy that passes on a ``Forwarded`` which it does not write itself chooses its own address.
+The proxies must do their part: each one sets or extends ``X-Forwarded-For``. A proxy that writes only ``Forwarded`` must remove
+the other one, or its clients choose their own address.
 
 Source:
     RFC 7239; the ``X-Forwarded-*`` headers as nginx, HAProxy and AWS write them.
@@ -87,7 +87,8 @@ class TrustedProxies:
     def resolve(self, address: str, headers: Iterable[tuple[bytes, bytes]], secure: bool) -> Peer:
         """Find out who made a request.
 
-        ``Forwarded`` wins over the ``X-Forwarded-*`` headers where both are there. An entry that cannot be read ends the walk at
+        ``Forwarded`` counts where there is no ``X-Forwarded-For``: most proxies write that one, and pass a client's ``Forwarded``
+        on as it is. An entry that cannot be read ends the walk at
         the last one that could. Of several values of ``X-Forwarded-Proto`` and ``X-Forwarded-Host`` the last one counts, because
         only that one is surely a trusted proxy's.
 
@@ -123,7 +124,7 @@ class TrustedProxies:
                     hosts = value
                 case _:
                     pass
-        if forwarded:
+        if forwarded and not addresses:
             return self._walk_forwarded(address, _entries(forwarded), secure)
         for entry in _entries(addresses):
             read = _read_address(entry)

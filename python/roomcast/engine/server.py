@@ -6,72 +6,109 @@ The loop it belongs to is the one of its first request.
 
 import asyncio
 import logging
-import os
-from base64 import urlsafe_b64encode
-from collections.abc import Callable
-from json import dumps
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
+from typing import Any, Final, TypeVar
 
-from roomcast.engine.connection import Connection, Receiver, Timing
+from roomcast.engine.answers import Answers
+from roomcast.engine.asgi import Receive, Scope, Send
+from roomcast.engine.checks import (
+    ORIGIN_REFUSED,
+    ConnectionRefusal,
+    Refusal,
+    forbidden,
+    head_status,
+    id_generation_error,
+    middleware_failure,
+    refusal,
+)
+from roomcast.engine.connection import (
+    Connection,
+    ConnectionState,
+    Receiver,
+    Settings,
+    Timed,
+)
+from roomcast.engine.exchange import take_post, wait_poll
 from roomcast.engine.heartbeat import Timers
+from roomcast.engine.ids import generate_id
 from roomcast.engine.logs import printable
-from roomcast.engine.outbox import Flusher
-from roomcast.engine.requests import Refusal, Request, refusal
-from roomcast.engine.transports import LINGER, ASGIWebSocket, Receive, Scope, Send
-from roomcast.types import Limits
+from roomcast.engine.options import EngineOptions
+from roomcast.engine.outbox import Flusher, Outbox
+from roomcast.engine.polling import Polling
+from roomcast.engine.requests import Request
+from roomcast.engine.upgrade import Probe
+from roomcast.engine.websocket import ASGIWebSocket
+from roomcast.errors import ConnectError
+from roomcast.events import EventEmitter, Listener
 
-__all__ = ["Engine", "generate_id"]
+__all__ = ["CLOSE_TIMEOUT", "Engine", "EngineMiddleware"]
 
-ENABLED: Final = frozenset({"websocket"})
-"""The transports that this server offers."""
+EngineMiddleware = Callable[[Request], Awaitable[None] | None]
+"""Called with every request for the server; raising refuses it. A function or a coroutine function."""
+
+MiddlewareT = TypeVar("MiddlewareT", bound=EngineMiddleware)
+
+CLOSE_TIMEOUT: Final = 5.0
+"""Seconds that a server that closes waits for its lines to end, unless told otherwise."""
 
 log = logging.getLogger("roomcast.engine")
 
 
-def generate_id() -> str:
-    """Return a new id: 15 random bytes of the operating system as 20 URL-safe characters.
-
-    Source:
-        roomcast. Differs from engine.io, which mixes 12 random bytes with a counter of the process.
-    """
-    return urlsafe_b64encode(os.urandom(15)).decode("ascii")
-
-
-class Engine:
+class Engine(EventEmitter):
     """Accepts connections over ASGI and keeps them alive. It belongs to one event loop.
 
+    Events; a listener is a function or a coroutine function, which is awaited:
+
+        ``initial_headers``: ``(headers, request)`` before the first answer to a connection; ``headers`` is a dict to change.
+        ``headers``: The same before every answer that is not an error, and before the 101 of a WebSocket.
+        ``connection_error``: A `ConnectionRefusal`, for every request that was refused.
+
     Attributes:
+        options: What it was made with.
+        path: What the path of every request for it begins with.
         connections: The open connections by their id.
+        counters: How often each limit was hit, by its name, and what else is counted rather than logged.
+
+    Source:
+        engine.io, ``Server``.
     """
 
     def __init__(
-        self,
-        on_connection: Callable[[Connection], Receiver],
-        *,
-        path: str,
-        ping_interval: float,
-        ping_timeout: float,
-        limits: Limits,
+        self, on_connection: Callable[[Connection], Receiver], options: EngineOptions
     ) -> None:
         """Take the settings.
 
         Args:
             on_connection: Called with every new connection; returns who gets its messages.
-            path: Prefix of the requests that are meant, with a slash at both ends.
-            ping_interval: Seconds from a pong to the next ping.
-            ping_timeout: Seconds from a ping until its pong must be there.
-            limits: The limits.
+            options: The options.
         """
-        self.path = path
+        super().__init__()
+        self.options = options
         self.connections: dict[str, Connection] = {}
+        self.counters: Counter[str] = Counter()
+        self._lingering: dict[str, Connection] = {}
+        self._websockets: set[ASGIWebSocket] = set()
         self._on_connection = on_connection
-        self._limits = limits
-        self._timing = Timing(ping_interval, ping_timeout, limits.max_http_buffer_size)
+        self._settings = Settings(
+            options.ping_interval,
+            options.ping_timeout,
+            options.upgrade_timeout,
+            options.limits.max_http_buffer_size,
+            options.upgrades,
+        )
+        self.path = options.prefix
+        self._middlewares: tuple[EngineMiddleware, ...] = ()
+        self._handshakes = 0
+        self._addresses: Counter[str] = Counter()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timers: Timers | None = None
         self._flusher: Flusher | None = None
-        self._running: set[asyncio.Future[Any]] = set()
-        self._closed = False
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._idle: asyncio.Future[None] | None = None
+        self._closed: str | None = None
+        self._answers = Answers(options, self)
 
     @property
     def timers(self) -> Timers:
@@ -84,7 +121,7 @@ class Engine:
     def flusher(self) -> Flusher:
         """What flushes the outboxes; made in the loop that asks first."""
         if self._flusher is None:
-            self._flusher = Flusher(self.loop, self._limits)
+            self._flusher = Flusher(self.loop, self.options.limits)
         return self._flusher
 
     @property
@@ -98,6 +135,25 @@ class Engine:
             self._loop = asyncio.get_running_loop()
         return self._loop
 
+    def use(self, middleware: MiddlewareT) -> MiddlewareT:
+        """Ask a middleware about every request for the server; also a decorator.
+
+        Args:
+            middleware: Called with the `Request`, after those that are there already and before any other check. What it
+                raises is logged, and the request is refused with code 3, ``Bad request``. It may leave what it found out in
+                ``request.state``; that of the first request stays with the connection.
+
+        Returns:
+            The middleware.
+
+        Source:
+            engine.io, ``Server.use``. Differs from it: it does not answer by itself; for that there is the whole of ASGI.
+        """
+        if not callable(middleware):
+            raise TypeError(f"a middleware must be callable, not {type(middleware).__name__}")
+        self._middlewares = (*self._middlewares, middleware)
+        return middleware
+
     def takes(self, scope: Scope) -> bool:
         """Say whether a request is for this server.
 
@@ -107,117 +163,335 @@ class Engine:
         path: str = scope["path"]
         root: str = scope.get("root_path", "")
         below = path[len(root) :] if root and path.startswith(root) else path
+        prefix = self.path
         return (
-            below.startswith(self.path)
-            or path.startswith(self.path)
-            or (root + path).startswith(self.path)
+            below.startswith(prefix) or path.startswith(prefix) or (root + path).startswith(prefix)
         )
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, from its ASGI scope of type ``http`` or ``websocket`` to its end."""
-        request = Request.from_scope(scope)
-        websocket = scope["type"] == "websocket"
-        refused = refusal(request, websocket=websocket, transports=ENABLED, sids=self.connections)
-        if refused is not None:
-            log.info("refused %s: %s", printable(request.address), refused.message)
-        if not websocket:
-            # Only WebSockets are enabled, so every plain HTTP request is refused by the checks.
-            assert refused is not None
-            await _answer(send, 400, refused)
-        elif await _is_connect(receive):
-            if refused is not None or self._closed:
-                await _refuse_websocket(scope, send, refused)
-            else:
-                await self._serve_websocket(scope, request, receive, send)
+        request = Request.from_scope(scope, self.options.trusted_proxies)
+        if scope["type"] == "http":
+            await self._serve_http(request, receive, send)
+        elif (await receive())["type"] == "websocket.connect":  # the client may be gone before it
+            await self._serve_websocket(scope, request, receive, send)
 
-    def schedule(self, connection: Connection) -> None:
-        """Call a connection at its deadline."""
-        self.timers.add(connection)
+    def now(self) -> float:
+        """Return the loop's time."""
+        return self.loop.time()
+
+    def schedule(self, item: Timed) -> None:
+        """Call an item at its deadline."""
+        self.timers.add(item)
+
+    def unschedule(self, item: Timed) -> None:
+        """Forget the deadline of an item."""
+        self.timers.remove(item)
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that is closed."""
-        self.connections.pop(connection.id, None)
         self.timers.remove(connection)
+        if self.connections.pop(connection.id, None) is not None:
+            address = connection.request.address
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+
+    def linger(self, connection: Connection) -> None:
+        """Keep a closed connection on polling for the requests that still come for it."""
+        self._lingering[connection.id] = connection
+
+    def ended(self, connection: Connection) -> None:
+        """Drop it altogether."""
+        self._lingering.pop(connection.id, None)
+        self._settle()
+
+    def call(self, listener: Listener, args: tuple[Any, ...]) -> None:
+        """Run a listener; what it raises is logged, and a coroutine goes on by itself."""
+        try:
+            result = listener(*args)
+        except Exception:
+            log.exception("a listener failed")
+            return
+        if isawaitable(result):
+            task = asyncio.ensure_future(_log_failure(result))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def close(self, reason: str) -> None:
         """Close every connection, after sending what waits for it, and refuse new ones."""
-        self._closed = True
+        self._closed = reason
         for connection in list(self.connections.values()):
             connection.close(reason)
 
-    async def wait_closed(self) -> None:
+    async def wait_closed(self, seconds: float = CLOSE_TIMEOUT) -> None:
         """Wait until the lines of all connections have ended.
 
-        Cost:
-            At most some seconds: a client that does not let go is cut off.
+        Args:
+            seconds: What has not ended by then is cut off.
         """
-        if self._running:
-            await asyncio.wait(self._running, timeout=2 * LINGER)
+        if not await self._wait_idle(seconds):
+            for websocket in list(self._websockets):
+                websocket.abort()
+            for connection in list(self._lingering.values()):
+                assert isinstance(connection.transport, Polling)
+                connection.transport.abort()
+            await self._wait_idle(1.0)
         if self._timers is not None and not self.connections:
             self._timers.close()
+
+    async def _wait_idle(self, seconds: float) -> bool:
+        if not self._websockets and not self._lingering:
+            return True
+        self._idle = self.loop.create_future()
+        done, _ = await asyncio.wait((self._idle,), timeout=seconds)
+        self._idle = None
+        return bool(done)
+
+    def _settle(self) -> None:
+        """Tell who waits for the end that it has come."""
+        idle = self._idle
+        if idle is not None and not idle.done() and not self._websockets and not self._lingering:
+            idle.set_result(None)
+
+    def _find(self, sid: str) -> Connection | None:
+        return self.connections.get(sid) or self._lingering.get(sid)
+
+    async def _check(
+        self, request: Request, query: Mapping[str, str], *, websocket: bool
+    ) -> Refusal | int | None:
+        """Say with which error or status a request is refused, or ``None`` if it may go on."""
+        options = self.options
+        status = head_status(request, options.limits)
+        if status is not None:
+            self.counters["max_url_size" if status == 414 else "max_head_size"] += 1
+            return status
+        for middleware in self._middlewares:
+            try:
+                result = middleware(request)
+                if isawaitable(result):
+                    await result
+            except Exception:
+                log.exception("a middleware of the engine failed")
+                return middleware_failure()
+        return refusal(
+            request,
+            query,
+            websocket=websocket,
+            transports=options.transports,
+            upgrades=bool(options.upgrades),
+            cors=options.cors,
+            find=self._find,
+        )
+
+    async def _ask(self, request: Request) -> Refusal | int | str:
+        """Say whether a request may open a connection: the id of that, or why not."""
+        limits = self.options.limits
+        over = (
+            (self._handshakes, limits.max_handshakes, "max_handshakes"),
+            (len(self.connections), limits.max_connections, "max_connections"),
+            (
+                self._addresses.get(request.address, 0),
+                limits.max_connections_per_address,
+                "max_connections_per_address",
+            ),
+        )
+        for count, limit, name in over:
+            if limit is not None and count >= limit:
+                self.counters[name] += 1
+                return 503
+        self._handshakes += 1
+        try:
+            if not await self._is_allowed(request):
+                return forbidden()
+        except ConnectError as error:
+            return forbidden(error.message)
+        except Exception:
+            log.exception("allow_request failed")
+            return forbidden()
+        else:
+            outcome = await self._new_id(request)
+        finally:
+            self._handshakes -= 1
+        return outcome if self._closed is None else 503
+
+    async def _is_allowed(self, request: Request) -> bool:
+        if self._closed is not None or self.options.allow_request is None:
+            return True
+        allowed = self.options.allow_request(request)
+        return bool(await allowed if isawaitable(allowed) else allowed)
+
+    async def _new_id(self, request: Request) -> Refusal | str:
+        make = self.options.generate_id
+        if make is None:
+            return generate_id()
+        try:
+            made = make(request)
+            sid: Any = await made if isawaitable(made) else made
+            if not isinstance(sid, str) or not sid:
+                raise TypeError(f"generate_id must return a str, not {sid!r}")
+            if self._find(sid) is not None:
+                raise ValueError("generate_id returned the id of another connection")
+        except Exception:
+            log.exception("generate_id failed")
+            return id_generation_error()
+        return sid
+
+    async def _refused(self, request: Request, refused: Refusal | int) -> None:
+        if isinstance(refused, int):
+            log.info("refused %s: status %d", printable(request.address), refused)
+            return
+        log.info(
+            "refused %s: %s %s",
+            printable(request.address),
+            refused.message,
+            printable(dict(refused.context)),
+        )
+        foreign = refused.context.get("message") == ORIGIN_REFUSED
+        name = "refused_origin" if foreign else f"refused_{refused.code}"
+        self.counters[name] += 1
+        if foreign and self.counters[name] == 1:
+            log.warning(
+                "refused a page of %s: only the same origin may connect, unless Server(cors=...) names it",
+                printable(request.header(b"origin")),
+            )
+        await self.fire(
+            "connection_error",
+            ConnectionRefusal(request, refused.code, refused.message, refused.context),
+        )
+
+    async def _serve_http(self, request: Request, receive: Receive, send: Send) -> None:
+        answers = self._answers
+        if request.method == "OPTIONS" and self.options.cors is not None:
+            await answers.preflight(send, request)
+            return
+        query = request.query
+        outcome: Refusal | int | str | None = await self._check(request, query, websocket=False)
+        if outcome is None:
+            connection = self._find(query.get("sid", ""))
+            if connection is not None:
+                polling = connection.transport
+                assert isinstance(polling, Polling)  # the checks have seen to it
+                await self._exchange(polling, request, receive, send)
+                return
+            outcome = await self._ask(request)
+            if isinstance(outcome, str):
+                await self._open_polling(outcome, request, send)
+                return
+        assert not isinstance(outcome, str)
+        await self._refused(request, outcome)
+        if isinstance(outcome, int):
+            await answers.status(send, request, outcome)
+        else:
+            await answers.refuse(send, request, outcome)
+
+    async def _open_polling(self, sid: str, request: Request, send: Send) -> None:
+        outbox = Outbox(self.flusher)
+        polling = Polling(outbox)
+        self._open(sid, request, polling, outbox)
+        payload = outbox.take_payload(self._settings.max_payload)
+        await self._answers.payload(send, request, payload, sid)
+
+    def _open(
+        self, sid: str, request: Request, transport: Polling | ASGIWebSocket, outbox: Outbox
+    ) -> Connection:
+        connection = Connection(
+            sid,
+            request,
+            transport=transport,
+            outbox=outbox,
+            settings=self._settings,
+            owner=self,
+        )
+        outbox.attach(connection)
+        self.connections[sid] = connection
+        self._addresses[request.address] += 1
+        connection.open(self._on_connection(connection), self.loop.time())
+        if self._closed is not None:  # while the handshake was on its way
+            connection.close(self._closed, discard=True)
+        return connection
+
+    async def _exchange(
+        self, polling: Polling, request: Request, receive: Receive, send: Send
+    ) -> None:
+        """Serve a request of a connection on polling."""
+        if request.method == "GET":
+            payload = await wait_poll(polling, receive, self.loop)
+            if payload is not None:
+                await self._answers.payload(send, request, payload)
+                return
+            status = 400
+        elif request.method == "POST":
+            limit = self.options.limits.max_http_buffer_size
+            status = await take_post(polling, request, receive, self.loop, limit)
+            if status == 200:
+                await self._answers.received(send, request)
+                return
+            if status == 413:
+                self.counters["max_http_buffer_size"] += 1
+        else:
+            status = 500  # the reference's answer
+        await self._answers.status(send, request, status)
 
     async def _serve_websocket(
         self, scope: Scope, request: Request, receive: Receive, send: Send
     ) -> None:
-        offered: list[str] = list(scope.get("subprotocols") or ())
-        await send({"type": "websocket.accept", "subprotocol": offered[0] if offered else None})
-        transport = ASGIWebSocket(
+        query = request.query
+        outcome: Refusal | int | str | None = await self._check(request, query, websocket=True)
+        sid = query.get("sid", "")
+        if outcome is None and not sid:
+            outcome = await self._ask(request)
+        if isinstance(outcome, Refusal | int):
+            await self._refused(request, outcome)
+            await self._answers.refuse_websocket(scope, send, request, outcome)
+            return
+        if not await self._answers.accept_websocket(scope, send, request, outcome):
+            return
+        websocket = ASGIWebSocket(
             receive,
             send,
-            flusher=self.flusher,
             timers=self.timers,
-            max_size=self._limits.max_http_buffer_size,
+            max_size=self.options.limits.max_http_buffer_size,
         )
-        connection = Connection(
-            generate_id(),
-            request,
-            transport=transport,
-            outbox=transport.outbox,
-            timing=self._timing,
-            owner=self,
-        )
-        transport.outbox.attach(connection)
-        ended: asyncio.Future[None] = self.loop.create_future()
-        self._running.add(ended)
+        if outcome is not None and self._find(outcome) is None:
+            self._open(outcome, request, websocket, Outbox(self.flusher))
+        elif outcome is not None or not self._probe(self._find(sid), websocket):
+            # Differs from engine.io, which closes without a status.
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        self._websockets.add(websocket)
         try:
-            self.connections[connection.id] = connection
-            connection.open(self._on_connection(connection), self.loop.time())
-            if self._closed:  # while the handshake was on its way
-                connection.close("server shutting down", discard=True)
-            await transport.run(connection)
+            await websocket.run()
         finally:
-            self._running.discard(ended)
-            ended.set_result(None)
+            self._websockets.discard(websocket)
+            self._settle()
+
+    def _probe(self, connection: Connection | None, websocket: ASGIWebSocket) -> bool:
+        """Let a connection try a WebSocket, unless it is trying one, has moved, or has closed."""
+        if connection is None or connection.probe is not None:
+            return False
+        polling = connection.transport
+        if not isinstance(polling, Polling) or connection.state is not ConnectionState.OPEN:
+            return False
+        websocket.peer = Probe(connection, polling, websocket, websocket, self.loop.time())
+        return True
+
+    async def fire(self, event: str, *args: Any) -> None:
+        """Call the listeners of an event, and wait for those that are coroutines."""
+        for listener in self._take(event):
+            try:
+                result = listener(*args)
+                if isawaitable(result):
+                    await result
+            except Exception:
+                log.exception("a listener of %r failed", event)
+
+    def _notify(self, listener: Listener, event: str, subject: Listener) -> None:
+        self.call(listener, (event, subject))
 
 
-async def _is_connect(receive: Receive) -> bool:
-    """Take the first event of a WebSocket; the peer may be gone before it."""
-    return bool((await receive())["type"] == "websocket.connect")
-
-
-async def _answer(send: Send, status: int, refused: Refusal) -> None:
-    body = dumps({"code": refused.code, "message": refused.message}, separators=(",", ":"))
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body.encode()})
-
-
-async def _refuse_websocket(scope: Scope, send: Send, refused: Refusal | None) -> None:
-    """Refuse before the 101; where the server can say why, with the reference's text.
-
-    Differs from engine.io: an unsupported revision is refused here too, and not after the 101.
-    """
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1008})
-        return
-    status, body = (503, b"") if refused is None else (400, refused.message.encode())
-    headers = [
-        (b"content-type", b"text/html"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})
+async def _log_failure(result: Awaitable[Any]) -> None:
+    try:
+        await result
+    except Exception:
+        log.exception("a listener failed")

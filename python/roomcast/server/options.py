@@ -1,58 +1,63 @@
 """The options of a server: what they are called, what they may be, and what to say where one is wrong."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
+from roomcast.engine.cookies import Cookie
+from roomcast.engine.options import AllowRequest, EngineOptions, GenerateId, check_seconds
+from roomcast.engine.origins import Cors, Origins
+from roomcast.engine.proxies import TrustedProxies
 from roomcast.types import Limits
 
-__all__ = ["Options", "read_options"]
+__all__ = ["Options", "ServerOptions", "read_options"]
+
+
+class ServerOptions(TypedDict, total=False):
+    """What `roomcast.Server` takes by keyword; `Options` says what each means, and has the defaults."""
+
+    path: str
+    add_trailing_slash: bool
+    transports: Sequence[str]
+    allow_upgrades: bool
+    ping_interval: float
+    ping_timeout: float
+    upgrade_timeout: float
+    connect_timeout: float
+    http_compression: bool | int | Mapping[str, int]
+    cookie: bool | str | Mapping[str, Any] | Cookie | None
+    cors: Origins | Mapping[str, Any] | Cors | None
+    allow_request: AllowRequest | None
+    generate_id: GenerateId | None
+    trusted_proxies: Sequence[str] | TrustedProxies | None
+    max_http_buffer_size: int
+    limits: Limits
+    default: Callable[[Any], Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What `roomcast.Server` was made with; times in seconds, sizes in bytes.
+class Options(EngineOptions):
+    """What `roomcast.Server` was made with: the options of the engine, and those of Socket.IO.
 
     Attributes:
-        path: Prefix of the requests that belong to the server.
-        ping_interval: From a pong to the next ping.
-        ping_timeout: From a ping until its pong must be there.
-        connect_timeout: Until a connection must have joined its first namespace.
-        limits: Every limit.
+        connect_timeout: Seconds until a connection must have joined its first namespace.
         default: Called for an object that JSON does not know.
 
     Source:
-        socket.io, ``ServerOptions``; engine.io, ``ServerOptions``.
+        socket.io, ``ServerOptions``.
     """
 
-    path: str = "/socket.io"
-    ping_interval: float = 25.0
-    ping_timeout: float = 20.0
     connect_timeout: float = 45.0
-    limits: Limits = field(default_factory=Limits)
     default: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("ping_interval", "ping_timeout", "connect_timeout"):
-            value: object = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-            if not 0 < value <= MAX_SECONDS:
-                raise ValueError(
-                    f"{name} must be above 0 and at most {MAX_SECONDS} seconds, not {value!r}"
-                )
-        if not _PATH.fullmatch(self.path):
-            raise ValueError(f"path must start with a slash and be plain ASCII, not {self.path!r}")
+        EngineOptions.__post_init__(self)
+        check_seconds(self, "connect_timeout")
         if self.default is not None and not callable(self.default):
             raise TypeError("default must be callable")
 
-
-MAX_SECONDS: Final = 2**31 // 1000
-"""About 24 days: clients count milliseconds in 32 bits, and a larger interval would mean no pause at all to them."""
-
-_PATH: Final = re.compile(r"/[!-~]*")
 
 _LIMIT_OPTIONS: Final = ("max_http_buffer_size",)
 """The limits that are options of Socket.IO as well, under the same name."""
@@ -71,11 +76,9 @@ def read_options(given: Mapping[str, Any]) -> Options:
         if name not in _NAMES:
             raise TypeError(f"unknown option {name!r}{_hint(name)}")
     options = Options(
-        **{name: value for name, value in given.items() if name not in _LIMIT_OPTIONS}
+        **Options.read({name: value for name, value in given.items() if name not in _LIMIT_OPTIONS})
     )
     limits = options.limits
-    if not isinstance(limits, Limits):  # pyright: ignore[reportUnnecessaryIsInstance]  programs without types
-        raise TypeError(f"limits must be Limits, not {type(limits).__name__}")
     for name in _LIMIT_OPTIONS:
         if name not in given:
             continue

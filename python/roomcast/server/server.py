@@ -1,21 +1,17 @@
 """The server: its namespaces, and everything that they share."""
 
-from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Awaitable, Generator
+from typing import Any, Final, TypeVar, Unpack
 
 from roomcast._core import Encoder
 from roomcast.asgi import ASGIApp, ASGIApplication
 from roomcast.engine.connection import Connection
-from roomcast.engine.server import Engine
+from roomcast.engine.server import CLOSE_TIMEOUT, Engine
 from roomcast.server.client import Client, Parked
 from roomcast.server.handlers import ErrorHook, Handlers
 from roomcast.server.namespace import Namespace
-from roomcast.server.options import read_options
+from roomcast.server.options import ServerOptions, read_options
 from roomcast.serving import Listening, listen, run
-from roomcast.types import Limits
-
-if TYPE_CHECKING:
-    from typing import Never
 
 __all__ = ["Server"]
 
@@ -37,58 +33,22 @@ class Server(Namespace):
         socket.io, ``Server``. Differs from it: there the methods of ``/`` are copied, here the server is that namespace.
     """
 
-    def __init__(
-        self,
-        *,
-        path: str = "/socket.io",
-        ping_interval: float = 25.0,
-        ping_timeout: float = 20.0,
-        connect_timeout: float = 45.0,
-        max_http_buffer_size: int | None = None,
-        limits: Limits | None = None,
-        default: Callable[[Any], Any] | None = None,
-        **unknown: "Never",
-    ) -> None:
-        """Make a server; times in seconds, sizes in bytes.
+    def __init__(self, **options: Unpack[ServerOptions]) -> None:
+        """Make a server.
 
         Args:
-            path: Prefix of the requests that belong to the server.
-            ping_interval: From the answer to a ping to the next ping.
-            ping_timeout: From a ping until its answer must be there.
-            connect_timeout: Until a connection must have joined its first namespace.
-            max_http_buffer_size: The largest message that is taken; the field of the same name of the limits.
-            limits: Every limit.
-            default: Called for an object that JSON does not know, as in ``json.dumps(default=)``.
-            unknown: Nothing; so that a misspelt option can be answered with the right one.
+            options: `ServerOptions`; their meanings and defaults are those of `Options`. Times in seconds, sizes in bytes.
 
         Raises:
-            TypeError: If an option is unknown or has the wrong type.
+            TypeError: If an option is unknown, and then it names the nearest right one, or has the wrong type.
             ValueError: If a value is out of its range, or two options contradict each other.
         """
-        given: dict[str, Any] = {
-            "path": path,
-            "ping_interval": ping_interval,
-            "ping_timeout": ping_timeout,
-            "connect_timeout": connect_timeout,
-            "default": default,
-            **unknown,
-        }
-        if limits is not None:
-            given["limits"] = limits
-        if max_http_buffer_size is not None:
-            given["max_http_buffer_size"] = max_http_buffer_size
-        self.options = read_options(given)
+        self.options = read_options(options)
         self.encoder = Encoder(self.options.limits, self.options.default)
         self.handlers = Handlers()
         self.parked = Parked(self.options.limits.max_pending_size)
         self.warned_of_own_room = False
-        self.engine = Engine(
-            self._on_connection,
-            path=self.options.path.rstrip("/") + "/",
-            ping_interval=self.options.ping_interval,
-            ping_timeout=self.options.ping_timeout,
-            limits=self.options.limits,
-        )
+        self.engine = Engine(self._on_connection, self.options)
         self._namespaces: dict[str, Namespace] = {"/": self}
         self._listening: list[Listening] = []
         super().__init__(self, "/")
@@ -166,8 +126,11 @@ class Server(Namespace):
         """
         run(lambda: self.listen(port, host=host, other_app=other_app), self.close)
 
-    def close(self) -> Awaitable[None]:
-        """Stop: send what waits, close all connections (``server shutting down``), listen no more.
+    def close(self, *, timeout: float = CLOSE_TIMEOUT) -> Awaitable[None]:
+        """Stop: refuse new connections, send what waits, close all (``server shutting down``), listen no more.
+
+        Args:
+            timeout: Seconds until the lines that have not ended are cut off.
 
         Returns:
             Something to await until the lines have ended, or to ignore.
@@ -175,7 +138,7 @@ class Server(Namespace):
         self.engine.close(SHUTDOWN)
         for listening in self._listening:
             listening.stop()
-        return _Closing(self.engine, self._listening)
+        return _Closing(self.engine, self._listening, timeout)
 
     # What follows is for the other parts of the server.
 
@@ -195,16 +158,17 @@ class Server(Namespace):
 class _Closing:
     """Waits for the end of a server, if somebody awaits it."""
 
-    __slots__ = ("_engine", "_listening")
+    __slots__ = ("_engine", "_listening", "_timeout")
 
-    def __init__(self, engine: Engine, listening: list[Listening]) -> None:
+    def __init__(self, engine: Engine, listening: list[Listening], timeout: float) -> None:
         self._engine = engine
         self._listening = listening
+        self._timeout = timeout
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._wait().__await__()
 
     async def _wait(self) -> None:
-        await self._engine.wait_closed()
+        await self._engine.wait_closed(self._timeout)
         for listening in self._listening:
             await listening.wait_closed()

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from roomcast._core import EncodedPacket, Packet
 from roomcast.engine.connection import Connection
+from roomcast.engine.ids import generate_id
 from roomcast.engine.outbox import DONE, Drain
-from roomcast.engine.server import generate_id
 from roomcast.errors import DisconnectedError
 from roomcast.events import EventEmitter, Listener
 from roomcast.server.acks import Ack, Done, SocketAck, checked_timeout, settler

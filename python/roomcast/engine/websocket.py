@@ -1,8 +1,9 @@
-"""What carries a connection: here its bytes are read and written.
+"""The WebSocket of any ASGI server: here its messages are read and written.
 
-`ASGIWebSocket` is the WebSocket of any ASGI server. Two tasks belong to it, both as long-lived as the connection: the
-server's own task that called the application, which receives, and a writer, which awaits ``send`` packet by packet and
-sleeps while the outbox is empty. No task is made per packet.
+Two tasks belong to it, both as long-lived as the line: the server's own task that called the application, which receives, and a
+writer, which awaits ``send`` packet by packet and sleeps while there is nothing to send. No task is made per packet.
+
+What it receives goes to its peer: a `Probe` while a client tries the line, otherwise the connection that it carries.
 
 How it ends:
 
@@ -18,20 +19,16 @@ How it ends:
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections import deque
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from roomcast.engine.connection import Connection, ConnectionState
+from roomcast.engine.asgi import Receive, Send
+from roomcast.engine.connection import Connection
 from roomcast.engine.heartbeat import Timers
-from roomcast.engine.outbox import Flusher, Outbox
+from roomcast.engine.outbox import Outbox
 
-__all__ = ["ASGIWebSocket", "Message", "Receive", "Scope", "Send"]
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+__all__ = ["LINGER", "ASGIWebSocket"]
 
 LINGER: Final = 5.0
 """Seconds that a closed connection may take to send its last packets and to finish the closing handshake."""
@@ -47,6 +44,19 @@ FRAME_ERRORS: Final = frozenset({1002, 1007, 1009})
 log = logging.getLogger("roomcast.engine")
 
 
+class Peer(Protocol):
+    """Who gets what a WebSocket receives."""
+
+    def receive_text(self, text: str, now: float) -> None:
+        """Take a text message."""
+
+    def receive_binary(self, data: bytes, now: float) -> None:
+        """Take a binary message."""
+
+    def lost(self, reason: str, details: str | None = None) -> None:
+        """Learn that the line is gone."""
+
+
 class ASGIWebSocket:
     """A WebSocket of an ASGI server. It belongs to one event loop."""
 
@@ -56,6 +66,8 @@ class ASGIWebSocket:
         "_closing",
         "_in_send",
         "_max_size",
+        "_outbox",
+        "_own",
         "_receive",
         "_send",
         "_task",
@@ -63,19 +75,16 @@ class ASGIWebSocket:
         "_wake",
         "_writer",
         "deadline",
-        "outbox",
+        "peer",
         "tick",
     )
 
-    def __init__(
-        self, receive: Receive, send: Send, *, flusher: Flusher, timers: Timers, max_size: int
-    ) -> None:
+    def __init__(self, receive: Receive, send: Send, *, timers: Timers, max_size: int) -> None:
         """Take the two ends of the line.
 
         Args:
             receive: ASGI's ``receive``.
             send: ASGI's ``send``.
-            flusher: Flushes the outbox.
             timers: Watches over the closing.
             max_size: Bytes of the largest message that is taken.
         """
@@ -90,7 +99,9 @@ class ASGIWebSocket:
         self._task: asyncio.Task[Any] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None
-        self.outbox = Outbox(flusher, self)
+        self._outbox: Outbox | None = None
+        self._own: deque[str] = deque()
+        self.peer: Peer | None = None
         self.deadline = inf
         self.tick: int | None = None
 
@@ -99,15 +110,22 @@ class ASGIWebSocket:
         """The transport's name in the protocol."""
         return "websocket"
 
-    async def run(self, connection: Connection) -> None:
-        """Carry an open connection to its end."""
+    def carry(self, connection: Connection) -> None:
+        """Give a connection what is received from now on, and send what its outbox holds."""
+        assert isinstance(connection.outbox, Outbox)
+        self.peer = connection
+        self._outbox = connection.outbox
+        self.flush()
+
+    async def run(self) -> None:
+        """Receive and send until the line ends; there must be a peer."""
         self._task = asyncio.current_task()
-        self._writer = asyncio.get_running_loop().create_task(self._write(connection))
+        self._writer = asyncio.get_running_loop().create_task(self._write())
         try:
-            await self._read(connection)
+            await self._read()
         except asyncio.CancelledError:
             if not self._aborted:
-                connection.lost("transport close", "cancelled by the server")
+                self._lost("transport close", "cancelled by the server")
                 raise
             assert self._task is not None
             self._task.uncancel()
@@ -115,9 +133,15 @@ class ASGIWebSocket:
             self._closing = True
             self._task = None
             self._timers.remove(self)
-            connection.lost("transport close")
-            self.outbox.discard()
+            self._lost("transport close")
+            if self._outbox is not None:
+                self._outbox.discard()
             self._writer.cancel()
+
+    def send_text(self, text: str) -> None:
+        """Send a text past the outbox."""
+        self._own.append(text)
+        self.flush()
 
     def flush(self) -> None:
         """Wake the writer, unless it is at work anyway."""
@@ -125,48 +149,71 @@ class ASGIWebSocket:
         if wake is not None and not wake.done():
             wake.set_result(None)
 
+    def end(self) -> None:
+        """Close a line that carries no connection."""
+        self.close(discard=True)
+
+    def retire(self) -> None:
+        """End, because another transport has taken over; nothing follows a WebSocket so far."""
+        self.close(discard=False)
+
+    def on_close_packet(self) -> bool:
+        """Ignore a close packet: a WebSocket has a close of its own.
+
+        Source:
+            engine.io, where only polling knows the packet.
+        """
+        return False
+
     def close(self, *, discard: bool) -> None:
         """End the line, after sending what waits unless that is to be discarded."""
         if self._closing:
             return
         self._closing = True
-        if discard:
-            self.outbox.discard()
+        if discard and self._outbox is not None:
+            self._outbox.discard()
         self.deadline = self._timers.now() + LINGER
         self._timers.add(self)
         self.flush()
         if discard and self._in_send:
             # The writer stands in ``send``, before a client that does not read: its close frame would not arrive either.
-            self._abort()
+            self.abort()
 
     def on_deadline(self, now: float) -> None:
         """Give up a closing that does not come to its end."""
         self.deadline = inf
-        self._abort()
+        self.abort()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """End now, whatever is left."""
         if self._task is not None and not self._aborted:
             self._aborted = True
             self._task.cancel()
 
-    async def _read(self, connection: Connection) -> None:
+    def _lost(self, reason: str, details: str | None = None) -> None:
+        if self.peer is not None:
+            self.peer.lost(reason, details)
+
+    async def _read(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 code = message.get("code", 1005)
                 reason = "transport error" if code in FRAME_ERRORS else "transport close"
-                connection.lost(reason, f"close code {code}")
+                self._lost(reason, f"close code {code}")
                 return
             text: str | None = message.get("text")
             data: bytes = message.get("bytes") or b""
+            peer = self.peer
+            assert peer is not None
             if self._too_big(data if text is None else text):
                 self._close_code = MESSAGE_TOO_BIG
-                connection.close("transport error", "message too big", discard=True)
+                peer.lost("transport error", "message too big")
             elif text is not None:
-                connection.receive_text(text, loop.time())
+                peer.receive_text(text, loop.time())
             else:
-                connection.receive_binary(data, loop.time())
+                peer.receive_binary(data, loop.time())
 
     def _too_big(self, data: str | bytes) -> bool:
         # Counted in UTF-8, but only encoded where the number of characters does not settle it.
@@ -176,34 +223,45 @@ class ASGIWebSocket:
             return False
         return len(data.encode()) > self._max_size
 
-    async def _write(self, connection: Connection) -> None:
+    async def _write(self) -> None:
         loop = asyncio.get_running_loop()
-        outbox, queue, send = self.outbox, self.outbox.queue, self._send
         try:
             while True:
                 self._in_send = True
-                while queue:
-                    packet = queue.popleft()
-                    if isinstance(packet, str):
-                        await send({"type": "websocket.send", "text": packet})
-                    else:
-                        await send({"type": "websocket.send", "text": packet.text})
-                        for attachment in packet.attachments:
-                            await send({"type": "websocket.send", "bytes": attachment})
-                    if outbox.size:  # it was not discarded meanwhile
-                        outbox.sent(packet)
+                while self._own:
+                    await self._send({"type": "websocket.send", "text": self._own.popleft()})
+                if self._outbox is not None:
+                    await self._write_packets(self._outbox)
+                if self._own:
+                    continue
                 self._in_send = False
                 if self._closing:
-                    await send({"type": "websocket.close", "code": self._close_code})
+                    await self._send({"type": "websocket.close", "code": self._close_code})
                     return
                 self._wake = loop.create_future()
                 await self._wake
                 self._wake = None
         except OSError:
             # ASGI's way to say that the peer is gone. ``receive`` says the same, perhaps a little later.
-            connection.lost("transport close")
+            self._lost("transport close")
         except Exception as error:  # noqa: BLE001  any server's own way to fail
-            if connection.state is not ConnectionState.CLOSED:
+            if not self._closing:
                 log.warning("sending failed: %s", error)
-            connection.lost("transport error", "sending failed")
-            self._abort()
+            self._lost("transport error", "sending failed")
+            self.abort()
+
+    async def _write_packets(self, outbox: Outbox) -> None:
+        send, queue = self._send, outbox.queue
+        while queue:
+            packet = queue.popleft()
+            if isinstance(packet, str):
+                await send({"type": "websocket.send", "text": packet})
+            else:
+                # What went with the last poll before an upgrade is not sent again.
+                skip, outbox.skip = outbox.skip, 0
+                if not skip:
+                    await send({"type": "websocket.send", "text": packet.text})
+                for attachment in packet.attachments[max(skip - 1, 0) :]:
+                    await send({"type": "websocket.send", "bytes": attachment})
+            if outbox.size:  # it was not discarded meanwhile
+                outbox.sent(packet)

@@ -1,0 +1,142 @@
+"""What the server answers to requests: statuses, headers and bodies, over HTTP and before the 101 of a WebSocket."""
+
+import asyncio
+from json import dumps
+from typing import Any, Final, Protocol
+
+from roomcast.engine.asgi import Scope, Send
+from roomcast.engine.checks import Refusal
+from roomcast.engine.compression import compress, negotiate
+from roomcast.engine.http import Header, respond
+from roomcast.engine.options import EngineOptions
+from roomcast.engine.origins import cors_headers, preflight_headers
+from roomcast.engine.requests import Request
+
+__all__ = ["Answers"]
+
+PAYLOAD: Final = (b"content-type", b"text/plain; charset=UTF-8")
+RECEIVED: Final = (b"content-type", b"text/html")
+JSON: Final = (b"content-type", b"application/json")
+NO_STORE: Final = (b"cache-control", b"no-store")
+
+COMPRESSED_IN_A_THREAD: Final = 32_768
+"""Bytes from which on compressing would hold the loop for more than about a millisecond."""
+
+
+class Emitter(Protocol):
+    """The engine, as far as its listeners add headers."""
+
+    def has_listeners(self, event: str) -> bool:
+        """Say whether an event has any."""
+        ...
+
+    async def fire(self, event: str, *args: Any) -> None:
+        """Call the listeners of an event, and wait for them."""
+
+
+class Answers:
+    """Answers the requests of one server."""
+
+    __slots__ = ("_cookie", "_cors", "_emitter", "_threshold")
+
+    def __init__(self, options: EngineOptions, emitter: Emitter) -> None:
+        """Take the options, and who calls the listeners of ``initial_headers`` and ``headers``."""
+        self._cors = options.cors
+        self._cookie = options.cookie
+        self._threshold = options.compression_threshold
+        self._emitter = emitter
+
+    async def preflight(self, send: Send, request: Request) -> None:
+        """Answer a browser that asks whether it may send a request."""
+        assert self._cors is not None
+        headers = preflight_headers(
+            request.header(b"origin"), request.header(b"access-control-request-headers"), self._cors
+        )
+        await respond(send, 204, b"", headers)
+
+    async def payload(
+        self, send: Send, request: Request, payload: bytes, sid: str | None = None
+    ) -> None:
+        """Answer a GET; the first one of a connection with its id."""
+        headers: list[Header] = [PAYLOAD, NO_STORE]
+        if self._threshold is not None and len(payload) >= self._threshold:
+            encoding = negotiate(request.header(b"accept-encoding") or "")
+            if encoding is not None:
+                headers.append((b"content-encoding", encoding.encode()))
+                if len(payload) < COMPRESSED_IN_A_THREAD:
+                    payload = compress(payload, encoding)
+                else:
+                    payload = await asyncio.to_thread(compress, payload, encoding)
+        headers += await self._more(request, sid)
+        await respond(send, 200, payload, headers)
+
+    async def received(self, send: Send, request: Request) -> None:
+        """Answer a POST whose packets were processed."""
+        await respond(send, 200, b"ok", [RECEIVED, NO_STORE, *await self._more(request, None)])
+
+    async def status(self, send: Send, request: Request, status: int) -> None:
+        """Answer with nothing but a status."""
+        await respond(send, status, b"", cors_headers(request.header(b"origin"), self._cors))
+
+    async def refuse(self, send: Send, request: Request, refusal: Refusal) -> None:
+        """Answer with an error of the protocol."""
+        body = dumps({"code": refusal.code, "message": refusal.body}, separators=(",", ":"))
+        headers = [JSON, *cors_headers(request.header(b"origin"), self._cors)]
+        await respond(send, refusal.status, body.encode(), headers)
+
+    async def refuse_websocket(
+        self, scope: Scope, send: Send, request: Request, refusal: Refusal | int
+    ) -> None:
+        """Refuse a WebSocket before the 101; where the server underneath can say why, with the reference's text."""
+        status, body = (refusal, "") if isinstance(refusal, int) else (400, refusal.body)
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = [
+            (b"content-type", b"text/html"),
+            (b"connection", b"close"),
+            *cors_headers(request.header(b"origin"), self._cors),
+        ]
+        await respond(send, status, body.encode(), headers, kind="websocket.http")
+
+    async def accept_websocket(
+        self, scope: Scope, send: Send, request: Request, sid: str | None = None
+    ) -> bool:
+        """Send the 101; say whether the client was still there.
+
+        Source:
+            engine.io answers with the first sub-protocol offered.
+        """
+        offered: list[str] = list(scope.get("subprotocols") or ())
+        headers = await self._more(request, sid)
+        try:
+            await send(
+                {
+                    "type": "websocket.accept",
+                    "subprotocol": offered[0] if offered else None,
+                    "headers": headers,
+                }
+            )
+        except OSError:
+            return False
+        return True
+
+    async def _more(self, request: Request, sid: str | None) -> list[Header]:
+        """Return what the options and the program add to an answer; with the id of a connection, to its first one."""
+        headers = cors_headers(request.header(b"origin"), self._cors)
+        if self._emitter.has_listeners("initial_headers") or self._emitter.has_listeners("headers"):
+            added: dict[str, Any] = {}
+            if sid is not None:
+                await self._emitter.fire("initial_headers", added, request)
+            await self._emitter.fire("headers", added, request)
+            headers += [
+                (name.lower().encode("latin-1"), str(value).encode("latin-1"))
+                for name, value in added.items()
+            ]
+        if (
+            sid is not None
+            and self._cookie is not None
+            and request.query.get("transport") == "polling"
+        ):
+            headers.append((b"set-cookie", self._cookie.header(sid).encode("ascii")))
+        return headers

@@ -1,0 +1,260 @@
+r"""HTTP long-polling, without I/O: what a request may do to a connection, and when it is answered.
+
+A connection on polling has at most one GET that waits (`Poll`) and at most one POST whose body arrives (`Post`). Both are one
+of three things to us: there, answered, or refused.
+
+    =====================  ===========================================  ======================================
+    what happens           the connection is open                       it is closing
+    =====================  ===========================================  ======================================
+    GET                    waits, or takes what the outbox holds        takes what the outbox holds; a GET that
+                                                                        finds nothing gets ``6\x1e1``, the end
+    GET while one waits    refused; ``transport error``, and the first  refused
+                           one gets ``1``
+    GET loses its line     ``transport error``                          the end
+    POST                   its packets are taken when all of it is      taken and ignored
+                           there, then it is answered
+    POST while one comes   both refused; ``transport error``            both refused
+    POST loses its line    ``transport error``                          nothing
+    close packet           the GET gets ``6``; ``transport close``      nothing
+    we close               the GET gets what the outbox holds, and
+                           ``1``: the end. Without a GET the line
+                           lingers for one, but not for ever
+    another transport      the GET gets ``1``, the POST is refused      the same
+    takes over
+    =====================  ===========================================  ======================================
+
+Differs from engine.io in one cell: closing with packets in the buffer while a GET waits, there the GET gets the packets and the
+next one the close packet; here both are in one answer, because an HTTP server that shuts down takes no next one.
+
+Source:
+    engine.io, ``lib/transports/polling.ts``.
+"""
+
+from math import inf
+from typing import TYPE_CHECKING, Final, Protocol
+
+from roomcast.engine.connection import ConnectionState
+
+if TYPE_CHECKING:
+    from roomcast.engine.connection import Connection
+
+__all__ = ["LINGER", "Poll", "Polling", "Post"]
+
+LINGER: Final = 30.0
+"""Seconds that a closed connection waits for the GET that fetches its last packets. The reference's ``closeTimeout``."""
+
+CLOSE: Final = b"1"
+NOOP: Final = b"6"
+SEPARATOR: Final = b"\x1e"
+
+
+class Poll(Protocol):
+    """A GET of the client."""
+
+    def answer(self, payload: bytes) -> None:
+        """Answer with a payload."""
+
+    def refuse(self) -> None:
+        """Answer with 400."""
+
+
+class Post(Protocol):
+    """A POST of the client whose body arrives."""
+
+    def refuse(self) -> None:
+        """Read no further, and answer with 400."""
+
+
+class Packets(Protocol):
+    """The outbox, as polling sees it."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        ...
+
+    def take_payload(self, limit: int) -> bytes:
+        """Take what fits into a payload of this size."""
+        ...
+
+    def discard(self) -> None:
+        """Drop everything."""
+
+
+class Polling:
+    """Carries a connection by HTTP requests."""
+
+    __slots__ = ("_closing", "_connection", "_outbox", "_poll", "_post", "deadline", "tick")
+
+    def __init__(self, outbox: Packets) -> None:
+        """Take the packets to send."""
+        self._outbox = outbox
+        self._connection: Connection | None = None
+        self._poll: Poll | None = None
+        self._post: Post | None = None
+        self._closing = False
+        self.deadline = inf
+        self.tick: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The transport's name in the protocol."""
+        return "polling"
+
+    def carry(self, connection: "Connection") -> None:
+        """Belong to a connection."""
+        self._connection = connection
+
+    def on_poll(self, poll: Poll) -> None:
+        """Take a GET; it is answered now or later."""
+        connection = self._connection
+        if connection is None or self._poll is not None:
+            poll.refuse()
+            if connection is not None:
+                connection.lost("transport error", "overlap from client")
+            return
+        if self._closing and self._outbox.empty:
+            poll.answer(NOOP + SEPARATOR + CLOSE)
+            self._end()
+            return
+        self._poll = poll
+        self.flush()
+
+    def on_poll_gone(self, poll: Poll) -> None:
+        """Learn that the line of a GET is gone before its answer."""
+        if self._poll is not poll:
+            return
+        self._poll = None
+        if self._connection is not None:
+            self._connection.lost("transport error", "poll connection closed prematurely")
+
+    def on_post(self, post: Post) -> bool:
+        """Take the head of a POST; say whether its body is to be read."""
+        if self._connection is None:
+            return False
+        if self._post is not None:
+            self._connection.lost("transport error", "overlap from client")
+            self._refuse_post()
+            return False
+        self._post = post
+        return True
+
+    def on_post_gone(self, post: Post) -> None:
+        """Learn that the line of a POST is gone before the end of its body."""
+        if self._post is post:
+            self._post = None
+            if self._connection is not None:
+                self._connection.lost(
+                    "transport error", "data request connection closed prematurely"
+                )
+
+    def on_post_too_large(self, post: Post) -> None:
+        """Learn that a body passes the limit; the connection stays."""
+        if self._post is post:
+            self._post = None
+
+    def on_post_content(self) -> None:
+        """Learn that a POST has the one content type that protocol 4 does not know."""
+        if self._connection is not None:
+            self._connection.lost("transport error", "invalid content")
+
+    def on_post_body(self, post: Post, packets: list[str | bytes], now: float) -> bool:
+        """Take the packets of a POST; say whether it was still wanted."""
+        if self._post is not post or self._connection is None:
+            return False
+        self._post = None
+        connection = self._connection
+        for packet in packets:
+            if connection.state is not ConnectionState.OPEN:
+                break
+            if isinstance(packet, str):
+                connection.receive_text(packet, now)
+            else:
+                connection.receive_binary(packet, now)
+        return True
+
+    def on_close_packet(self) -> bool:
+        """Let a close packet of the client end the connection."""
+        self._answer(NOOP)
+        return True
+
+    def nudge(self) -> None:
+        """Answer the GET that waits, because the client wants to move to another transport."""
+        self._answer(NOOP)
+
+    def flush(self) -> None:
+        """Answer the GET that waits with what the outbox holds."""
+        if self._poll is not None and not self._outbox.empty:
+            self._answer(self._take())
+
+    def retire(self) -> None:
+        """End, because another transport has taken over."""
+        self._refuse_post()
+        self._answer(CLOSE)
+        self._connection_ended()
+
+    def close(self, *, discard: bool) -> None:
+        """End the line: at once if a GET waits or nothing is to be delivered, else with the GETs that come."""
+        if self._closing or self._connection is None:
+            return
+        self._closing = True
+        self._refuse_post()
+        if discard:
+            self._outbox.discard()
+        if self._poll is not None:
+            payload = b"" if self._outbox.empty else self._take()
+            if self._outbox.empty:
+                self._answer(payload + SEPARATOR + CLOSE if payload else CLOSE)
+                self._end()
+                return
+            self._answer(payload)
+        elif discard:
+            self._end()
+            return
+        self._linger()
+
+    def on_deadline(self, now: float) -> None:
+        """Give up waiting for a GET that does not come."""
+        self.deadline = inf
+        self._end()
+
+    def abort(self) -> None:
+        """End now, whatever is left."""
+        if self._connection is not None:
+            self._refuse_post()
+            self._answer(CLOSE)
+            self._end()
+
+    def _linger(self) -> None:
+        assert self._connection is not None
+        owner = self._connection.owner
+        self.deadline = owner.now() + LINGER
+        owner.schedule(self)
+        owner.linger(self._connection)
+
+    def _take(self) -> bytes:
+        assert self._connection is not None
+        return self._outbox.take_payload(self._connection.settings.max_payload)
+
+    def _answer(self, payload: bytes) -> None:
+        poll, self._poll = self._poll, None
+        if poll is not None:
+            poll.answer(payload)
+
+    def _refuse_post(self) -> None:
+        post, self._post = self._post, None
+        if post is not None:
+            post.refuse()
+
+    def _end(self) -> None:
+        connection = self._connection
+        self._outbox.discard()
+        self._connection_ended()
+        if connection is not None and connection.probe is not None:
+            connection.probe.fail()
+
+    def _connection_ended(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.owner.unschedule(self)
+            connection.owner.ended(connection)
