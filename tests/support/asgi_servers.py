@@ -9,9 +9,11 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["SERVERS", "ServerProcess", "asgi_server"]
+import uvicorn
+
+__all__ = ["SERVERS", "ServerProcess", "asgi_server", "in_process"]
 
 PATIENCE: Final = 15.0
 """Seconds that a server may take to answer its first request, and to end; importing is slow on a busy machine."""
@@ -20,7 +22,7 @@ GRACE: Final = 1
 """Seconds that a server is told to wait for requests at its end, where some of them wait for ever."""
 
 
-def uvicorn(app: str, port: int, root_path: str, *, http: str) -> Sequence[str]:
+def uvicorn_arguments(app: str, port: int, root_path: str, *, http: str) -> Sequence[str]:
     return (
         *("uvicorn", app, f"--port={port}", f"--http={http}", "--lifespan=on"),
         *("--log-level=warning", "--no-access-log", f"--timeout-graceful-shutdown={GRACE}"),
@@ -28,7 +30,7 @@ def uvicorn(app: str, port: int, root_path: str, *, http: str) -> Sequence[str]:
     )
 
 
-def hypercorn(app: str, port: int, root_path: str) -> Sequence[str]:
+def hypercorn_arguments(app: str, port: int, root_path: str) -> Sequence[str]:
     return (
         *("hypercorn", app, f"--bind=127.0.0.1:{port}"),
         *("--log-level=WARNING", f"--graceful-timeout={GRACE}"),
@@ -36,7 +38,7 @@ def hypercorn(app: str, port: int, root_path: str) -> Sequence[str]:
     )
 
 
-def granian(app: str, port: int, root_path: str) -> Sequence[str]:
+def granian_arguments(app: str, port: int, root_path: str) -> Sequence[str]:
     # Without a deadline of their own its workers wait for WebSockets that stay open.
     return (
         *("granian", app, "--interface=asgi", f"--port={port}", "--log-level=warning"),
@@ -46,10 +48,10 @@ def granian(app: str, port: int, root_path: str) -> Sequence[str]:
 
 
 SERVERS: Final[dict[str, Callable[[str, int, str], Sequence[str]]]] = {
-    "uvicorn": lambda *args: uvicorn(*args, http="httptools"),
-    "uvicorn-h11": lambda *args: uvicorn(*args, http="h11"),
-    "hypercorn": hypercorn,
-    "granian": granian,
+    "uvicorn": lambda *args: uvicorn_arguments(*args, http="httptools"),
+    "uvicorn-h11": lambda *args: uvicorn_arguments(*args, http="h11"),
+    "hypercorn": hypercorn_arguments,
+    "granian": granian_arguments,
 }
 """How each is called: the application, the port, the root path."""
 
@@ -141,3 +143,21 @@ async def asgi_server(
         yield server
     finally:
         await server.kill()
+
+
+@asynccontextmanager
+async def in_process(app: Callable[..., Any], **config: Any) -> AsyncIterator[int]:
+    """Serve an application with uvicorn in the running event loop; give its port."""
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_level="warning", **config))
+    server.capture_signals = contextlib.nullcontext
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        serving = asyncio.create_task(server.serve([bound]))
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not server.started:
+                    assert not serving.done(), "uvicorn did not start"
+                    await asyncio.sleep(0.005)
+            yield bound.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving
