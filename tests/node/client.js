@@ -1,6 +1,7 @@
 // Official clients under remote control: one JSON command per line on stdin, one JSON report per line on stdout.
 //
-//   {"socket": n, "op": "open", "url": …, "options": {…}}      a new socket; "manager" of an earlier socket shares its connection
+//   {"socket": n, "op": "open", "url": …, "options": {…}}      a new socket; "manager" of an earlier socket shares its connection,
+//                                                           "client" is the npm package to take; an option of null is left out
 //   {"socket": n, "op": "emit", "args": […]}
 //   {"socket": n, "op": "ask", "call": k, "args": […], "timeout": ms | null}     emit with a callback
 //   {"socket": n, "op": "answer", "event": …, "args": […] | null}   how acknowledgements of an event are answered from now on
@@ -9,13 +10,12 @@
 //   {"op": "reset"}                                         forget all sockets
 //   {"socket": n, "op": "raw", "text": …}                   one Engine.IO message, past the encoder
 //
-// Reports: {"socket": n, "event": name, "args": […]} for everything that a socket hears, connect, connect_error and disconnect
-// among it; {"socket": n, "call": k, "args": […]} or {…, "error": text} for what a command returns. Arguments are marked as
-// values.js says. The Python half is tests/support/official_client.py.
+// Reports: {"socket": n, "event": name, "args": […]} for everything that a socket hears, connect, connect_error, disconnect
+// and the upgrade of its first connection among it; {"socket": n, "call": k, "args": […]} or {…, "error": text} for what a
+// command returns. Arguments are marked as values.js says. The Python half is tests/support/official_client.py.
 "use strict";
 
 const readline = require("node:readline");
-const { io } = require("socket.io-client");
 const { pack, unpack } = require("./values.js");
 
 const sockets = new Map();
@@ -25,13 +25,18 @@ function report(message) {
   process.stdout.write(JSON.stringify(message) + "\n");
 }
 
-function open(n, { url, options, manager }) {
+function connect(url, client, options) {
+  const all = { transports: ["websocket"], forceNew: true, reconnection: false, ...options };
+  const given = Object.entries(all).filter(([, value]) => value !== null);
+  return require(client).io(url, Object.fromEntries(given));
+}
+
+function open(n, { url, client, options, manager }) {
   const shared = sockets.get(manager);
-  const socket = shared
-    ? shared.io.socket(url, options)
-    : io(url, { transports: ["websocket"], forceNew: true, reconnection: false, ...options });
+  const socket = shared ? shared.io.socket(url, options) : connect(url, client, options);
   sockets.set(n, socket);
   const hear = (event, ...args) => report({ socket: n, event, args: args.map(pack) });
+  if (!shared) socket.io.engine?.on("upgrade", (transport) => hear("upgrade", transport.name));
   socket.on("connect", () => hear("connect", socket.id));
   socket.on("connect_error", (error) => hear("connect_error", error.message, error.data));
   socket.on("disconnect", (reason) => hear("disconnect", reason, socket.active));

@@ -1,4 +1,4 @@
-"""socket.io-client 4.8.4 under remote control, in one Node.js process; the other half is ``tests/node/client.js``."""
+"""Official clients under remote control, in one Node.js process; the other half is ``tests/node/client.js``."""
 
 import asyncio
 import json
@@ -7,7 +7,10 @@ from typing import Any, Final, Self
 
 from support.reference import NODE_DIRECTORY, pack, unpack
 
-__all__ = ["ClientError", "OfficialClient", "OfficialClients"]
+__all__ = ["NEWEST", "ClientError", "OfficialClient", "OfficialClients"]
+
+NEWEST: Final = "socket.io-client"
+"""The npm package of the newest client, as tests/package.json names it; older ones have aliases there."""
 
 PATIENCE: Final = 5.0
 """Seconds that an event may take which has to come."""
@@ -148,24 +151,35 @@ class OfficialClients:
         self.url = url
 
     def open(
-        self, nsp: str = "/", *, manager: OfficialClient | None = None, **options: Any
+        self,
+        nsp: str = "/",
+        *,
+        manager: OfficialClient | None = None,
+        client: str = NEWEST,
+        **options: Any,
     ) -> OfficialClient:
-        """Return a socket that is about to connect; ``manager`` shares the connection of another socket."""
-        client = OfficialClient(self, len(self.sockets))
-        self.sockets.append(client)
+        """Return a socket that is about to connect.
+
+        Args:
+            nsp: The namespace.
+            manager: Shares the connection of this socket.
+            client: The npm package.
+            options: The client's own, here WebSocket only, one connection each and no reconnection; ``None`` leaves one out.
+        """
+        socket = OfficialClient(self, len(self.sockets))
+        self.sockets.append(socket)
         self.send(
-            socket=client.number,
+            socket=socket.number,
             op="open",
+            client=client,
             url=nsp if manager else self.url + nsp,
             options=options,
             manager=manager and manager.number,
         )
-        return client
+        return socket
 
-    async def connect(
-        self, nsp: str = "/", *, manager: OfficialClient | None = None, **options: Any
-    ) -> OfficialClient:
-        """Return a socket that is connected."""
-        client = self.open(nsp, manager=manager, **options)
-        await client.next("connect")
-        return client
+    async def connect(self, nsp: str = "/", **options: Any) -> OfficialClient:
+        """Return a socket that is connected; the arguments are those of `open`."""
+        socket = self.open(nsp, **options)
+        await socket.next("connect")
+        return socket
