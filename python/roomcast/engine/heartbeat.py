@@ -110,13 +110,24 @@ class Timers:
         heap = self._heap
         try:
             while heap and heap[0] <= current:
-                items = self._ticks[heap[0]]
-                while items:
-                    item = items.pop()
-                    item.tick = None
-                    if item.deadline <= now:
-                        item.on_deadline(now)
-                    self._put_again(item, current + 1)
-                del self._ticks[heappop(heap)]
+                self._call(heappop(heap), now, current)
         finally:
             self._arm()
+
+    def _call(self, tick: int, now: float, current: int) -> None:
+        """Call the items of a tick, which is over with that: what they add meanwhile goes into others."""
+        items = self._ticks.pop(tick)
+        try:
+            while items:
+                item = items.pop()
+                if item.tick != tick:
+                    continue  # removed meanwhile
+                item.tick = None
+                if item.deadline <= now:
+                    item.on_deadline(now)
+                self._put_again(item, current + 1)
+        finally:
+            # Whatever a deadline raises is not the fault of the others.
+            for item in items:
+                if item.tick == tick:
+                    self._put(item, current + 1)
