@@ -282,7 +282,8 @@ def test_close_with_packets_of_the_same_moment(connection):
     flusher.add = lambda outbox: None  # as in the middle of an iteration of the loop
     push(connection, "a")
     connection.close()
-    assert ask.answered == b'42["a"]\x1e1'
+    assert ask.answered == b'42["a"]'
+    assert get(connection).answered == b"6\x1e1"
 
 
 def test_close_with_more_than_one_answer_takes(connection, world):

@@ -327,7 +327,7 @@ def preflight_headers(
         cors: The option. Without it a preflight is refused as any other method is.
 
     Returns:
-        Names in lower case, with ``content-length``; a new list.
+        Names in lower case, without ``content-length``; a new list.
 
     Raises:
         Exception: As `Cors.allows`.
@@ -358,7 +358,6 @@ def preflight_headers(
             headers.append((b"access-control-max-age", b"%d" % cors.max_age))
         _add_readable(headers, cors)
     # Some browsers wait for a body of a 204 that does not say so.
-    headers.append((b"content-length", b"0"))
     return headers
 
 

@@ -16,15 +16,15 @@ of three things to us: there, answered, or refused.
     POST while one comes   both refused; ``transport error``            both refused
     POST loses its line    ``transport error``                          nothing
     close packet           the GET gets ``6``; ``transport close``      nothing
-    we close               the GET gets what the outbox holds, and
-                           ``1``: the end. Without a GET the line
-                           lingers for one, but not for ever
+    we close               a GET that waits gets ``1``, the end; with
+                           packets left it gets those, and the line
+                           lingers for the next GET, as it does
+                           without one, but not for ever
     another transport      the GET gets ``1``, the POST is refused      the same
     takes over
     =====================  ===========================================  ======================================
 
-Differs from engine.io in one cell: closing with packets in the buffer while a GET waits, there the GET gets the packets and the
-next one the close packet; here both are in one answer, because an HTTP server that shuts down takes no next one.
+The close packet is never in one answer with others: the official client hands packets on in its next turn, but closes at once.
 
 Source:
     engine.io, ``lib/transports/polling.ts``.
@@ -201,17 +201,12 @@ class Polling:
         self._refuse_post()
         if discard:
             self._outbox.discard()
-        if self._poll is not None:
-            payload = b"" if self._outbox.empty else self._take()
-            if self._outbox.empty:
-                self._answer(payload + SEPARATOR + CLOSE if payload else CLOSE)
-                self._end()
-                return
-            self._answer(payload)
-        elif discard:
+        if discard or (self._poll is not None and self._outbox.empty):
+            self._answer(CLOSE)
             self._end()
-            return
-        self._linger()
+        else:
+            self.flush()
+            self._linger()
 
     def on_deadline(self, now: float) -> None:
         """Give up waiting for a GET that does not come."""

@@ -161,11 +161,14 @@ class Engine(EventEmitter):
         and ``app.mount("/socket.io", …)`` serves ``/socket.io/``.
         """
         path: str = scope["path"]
+        if not path.startswith("/"):
+            path = f"/{path}"  # Litestar, mounted at its root
         root: str = scope.get("root_path", "")
-        below = path[len(root) :] if root and path.startswith(root) else path
         prefix = self.path
         return (
-            below.startswith(prefix) or path.startswith(prefix) or (root + path).startswith(prefix)
+            _below(path, root).startswith(prefix)
+            or path.startswith(prefix)
+            or (root + path).startswith(prefix)
         )
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -488,6 +491,19 @@ class Engine(EventEmitter):
 
     def _notify(self, listener: Listener, event: str, subject: Listener) -> None:
         self.call(listener, (event, subject))
+
+
+def _below(path: str, root: str) -> str:
+    """Return a path without the prefix that it is mounted under.
+
+    Servers differ in whether the path has the whole of ``root_path`` in it, or only what a framework has added to it.
+    """
+    while root:
+        if path.startswith(root):
+            return path[len(root) :]
+        end = root.find("/", 1)
+        root = root[end:] if end > 0 else ""
+    return path
 
 
 async def _log_failure(result: Awaitable[Any]) -> None:

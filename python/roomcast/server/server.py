@@ -1,11 +1,13 @@
 """The server: its namespaces, and everything that they share."""
 
-from collections.abc import Awaitable, Generator
-from typing import Any, Final, TypeVar, Unpack
+import asyncio
+from collections.abc import Awaitable
+from typing import Final, TypeVar, Unpack
 
 from roomcast._core import Encoder
 from roomcast.asgi import ASGIApp, ASGIApplication
 from roomcast.engine.connection import Connection
+from roomcast.engine.outbox import DONE
 from roomcast.engine.server import CLOSE_TIMEOUT, Engine
 from roomcast.server.client import Client, Parked
 from roomcast.server.handlers import ErrorHook, Handlers
@@ -51,6 +53,7 @@ class Server(Namespace):
         self.engine = Engine(self._on_connection, self.options)
         self._namespaces: dict[str, Namespace] = {"/": self}
         self._listening: list[Listening] = []
+        self._closing: asyncio.Task[None] | None = None
         super().__init__(self, "/")
 
     def of(self, name: str) -> Namespace:
@@ -136,9 +139,13 @@ class Server(Namespace):
             Something to await until the lines have ended, or to ignore.
         """
         self.engine.close(SHUTDOWN)
-        for listening in self._listening:
-            listening.stop()
-        return _Closing(self.engine, self._listening, timeout)
+        if self._closing is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:  # nothing was served yet
+                return DONE
+            self._closing = loop.create_task(self._finish(timeout))
+        return asyncio.shield(self._closing)
 
     # What follows is for the other parts of the server.
 
@@ -151,24 +158,13 @@ class Server(Namespace):
         self.engine.close(SHUTDOWN)
         await self.engine.wait_closed()
 
-    def _on_connection(self, conn: Connection) -> Client:
-        return Client(self, conn)
-
-
-class _Closing:
-    """Waits for the end of a server, if somebody awaits it."""
-
-    __slots__ = ("_engine", "_listening", "_timeout")
-
-    def __init__(self, engine: Engine, listening: list[Listening], timeout: float) -> None:
-        self._engine = engine
-        self._listening = listening
-        self._timeout = timeout
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return self._wait().__await__()
-
-    async def _wait(self) -> None:
-        await self._engine.wait_closed(self._timeout)
+    async def _finish(self, seconds: float) -> None:
+        # The ports stay open until then: a client on polling comes back for its last packets.
+        await self.engine.wait_closed(seconds)
+        for listening in self._listening:
+            listening.stop()
         for listening in self._listening:
             await listening.wait_closed()
+
+    def _on_connection(self, conn: Connection) -> Client:
+        return Client(self, conn)
