@@ -53,7 +53,7 @@ def build(
 
     app = FRAMEWORKS[framework](io, place, log)
     if outer_cors:
-        app = CORSMiddleware(app, allow_origins=[ORIGIN], allow_credentials=True)
+        app = CORSMiddleware(app, allow_origins=[ORIGIN], allow_methods=["*"])
     return app
 
 

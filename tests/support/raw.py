@@ -22,6 +22,7 @@ __all__ = [
     "exchange",
     "heard",
     "request",
+    "websocket",
 ]
 
 PATIENCE: Final = 5.0
@@ -221,8 +222,7 @@ class Session:
 
     async def websocket(self) -> websockets.ClientConnection:
         """Open a WebSocket for the session."""
-        url = f"ws://127.0.0.1:{self.target.port}{self.url_of(transport='websocket')}"
-        return await websockets.connect(url, ping_interval=None, compression=None)
+        return await websocket(self.target, self.url_of(transport="websocket"))
 
     async def upgrade(self) -> websockets.ClientConnection:
         """Move to a WebSocket."""
@@ -255,6 +255,12 @@ async def exchange(target: Target, data: bytes, *, to_head: bool = False) -> Res
         return await line.response(to_head=to_head)
     finally:
         line.close()
+
+
+async def websocket(target: Target, url: str) -> websockets.ClientConnection:
+    """Open a WebSocket that answers no pings of its own and compresses nothing."""
+    address = f"ws://127.0.0.1:{target.port}{url}"
+    return await websockets.connect(address, ping_interval=None, compression=None)
 
 
 async def heard(ws: websockets.ClientConnection) -> str | bytes:
