@@ -354,6 +354,19 @@ def test_upgrade(connection, world):
     assert line.sent[-1] == '42["more"]'
 
 
+def test_first_get_after_the_probe_is_answered_at_once_and_others_in_their_turn(connection, world):
+    attempt, _ = probe(connection, world)
+    attempt.receive_text("2probe", 101.0)
+    push(connection, "a")
+    assert get(connection).answered == b'42["a"]'
+    assert get(connection).answered == b"6"
+    held = get(connection)
+    assert held.answered is None
+    attempt.on_deadline(attempt.deadline)
+    assert held.answered == b"6"
+    assert get(connection).answered is None
+
+
 def test_upgrade_without_a_probe_answers_what_waits(connection, world):
     attempt, line = probe(connection, world)
     ask, post = get(connection), Ask()

@@ -119,6 +119,8 @@ class Polling:
             return
         self._poll = poll
         self.flush()
+        if self._poll is not None and connection.probe is not None:
+            connection.probe.on_poll()
 
     def on_poll_gone(self, poll: Poll) -> None:
         """Learn that the line of a GET is gone before its answer."""
@@ -178,9 +180,11 @@ class Polling:
         self._answer(NOOP)
         return True
 
-    def nudge(self) -> None:
-        """Answer the GET that waits, because the client wants to move to another transport."""
+    def nudge(self) -> bool:
+        """Answer the GET that waits, because the client wants to move to another transport; say whether one did."""
+        waits = self._poll is not None
         self._answer(NOOP)
+        return waits
 
     def flush(self) -> None:
         """Answer the GET that waits with what the outbox holds."""

@@ -6,11 +6,12 @@ says that it moves:
     =========  ==============================  ===========================================================
     state      leaves it                       what happens
     =========  ==============================  ===========================================================
-    WAITING    ``2probe``                      ``3probe`` goes back over the WebSocket; the waiting GET gets
-                                               ``6``, so that the client is free: to PROBED
+    WAITING    ``2probe``                      ``3probe`` goes back over the WebSocket; the GET that waits, or
+                                               else the next one, gets ``6``, so that the client is free: to
+                                               PROBED
                ``5``                           the connection switches: to ENDED
     PROBED     ``2probe``                      ``3probe`` again
-               every 0.1 s                     a GET that came meanwhile gets ``6``
+               every 0.1 s                     a further GET that came meanwhile gets ``6``
                ``5``                           the connection switches: to ENDED
     both       anything else, the line's end,  this WebSocket is closed, the connection stays on polling and
                the deadline                    may try again: to ENDED
@@ -21,7 +22,8 @@ Packets lose nothing on the way: until ``5`` they wait in the outbox or leave wi
 WebSocket. A connection that is closed meanwhile still switches, and what was left is sent before the line ends.
 
 Source:
-    engine.io, ``lib/socket.ts``, ``_maybeUpgrade``. Differs from it: there the first ``6`` waits for the first 0.1 s.
+    engine.io, ``lib/socket.ts``, ``_maybeUpgrade``. Differs from it: there the first ``6`` waits for the first 0.1 s
+    that finds a GET.
 """
 
 from math import inf
@@ -55,6 +57,7 @@ class Probe:
         "_ended",
         "_expires",
         "_line",
+        "_owed",
         "_polling",
         "_probed",
         "_transport",
@@ -84,6 +87,7 @@ class Probe:
         self._transport = transport
         self._line = line
         self._probed = False
+        self._owed = False
         self._ended = False
         self._expires = now + connection.settings.upgrade_timeout
         self.deadline = self._expires
@@ -97,9 +101,9 @@ class Probe:
             return
         if text == "2probe":
             self._line.send_text("3probe")
-            self._polling.nudge()
             if not self._probed:
                 self._probed = True
+                self._owed = not self._polling.nudge()
                 self._wait(now)
                 self._connection.notify("upgrading", self._transport)
         elif text[:1] == "5":
@@ -107,6 +111,12 @@ class Probe:
             self._connection.switch(self._transport, now)
         else:
             self.fail()
+
+    def on_poll(self) -> None:
+        """Learn that a GET waits; the first one is what the client waits for."""
+        if self._owed:
+            self._owed = False
+            self._polling.nudge()
 
     def receive_binary(self, data: bytes, now: float) -> None:
         """Take what may not arrive."""
@@ -127,7 +137,8 @@ class Probe:
         if now >= self._expires:
             self.fail()
         else:
-            self._polling.nudge()
+            if self._polling.nudge():
+                self._owed = False
             self._wait(now)
 
     def _wait(self, now: float) -> None:
