@@ -65,9 +65,10 @@ type: need-build need-node $(STAMPS)/extension $(STAMPS)/dev ## mypy, pyright, a
 rust-test: need-build
 	cargo test --locked --workspace --no-default-features --quiet
 
+# Four at a time also on two cores: most tests wait, for a time-out or for another process.
 .PHONY: python-test
 python-test: need-build need-node $(STAMPS)/extension $(STAMPS)/dev tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --cov --cov-report=term -n 4 --dist worksteal
 
 .PHONY: bench
 bench: need-build need-node $(STAMPS)/extension $(STAMPS)/dev benches/node/node_modules/.package-lock.json ## the benchmarks, then their tables

@@ -119,7 +119,7 @@ class Polling:
             return
         self._poll = poll
         self.flush()
-        if self._poll is not None and connection.probe is not None:
+        if connection.probe is not None:
             connection.probe.on_poll()
 
     def on_poll_gone(self, poll: Poll) -> None:

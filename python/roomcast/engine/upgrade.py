@@ -113,10 +113,9 @@ class Probe:
             self.fail()
 
     def on_poll(self) -> None:
-        """Learn that a GET waits; the first one is what the client waits for."""
-        if self._owed:
+        """Learn of a GET; the first one that finds no packets is what the client waits for."""
+        if self._owed and self._polling.nudge():
             self._owed = False
-            self._polling.nudge()
 
     def receive_binary(self, data: bytes, now: float) -> None:
         """Take what may not arrive."""
