@@ -87,7 +87,9 @@ async def serve() -> AsyncIterator[Serve]:
 
     yield start
     for io in servers:
-        await io.close()
+        await io.close(
+            timeout=0
+        )  # what a test leaves on polling has nobody to fetch its last packets
 
 
 @pytest.fixture

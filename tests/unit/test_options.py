@@ -1,6 +1,9 @@
+from dataclasses import fields
+
 import pytest
 
 from roomcast import Limits, Server
+from roomcast.server.options import Options, ServerOptions
 
 
 @pytest.mark.parametrize(
@@ -100,3 +103,56 @@ def test_handlers_must_be_callable():
     io = Server()
     with pytest.raises(TypeError, match="handler must be callable"):
         io.event("x")(None)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "error", "text"),
+    [
+        ("transports", ["polling", "webtransport"], ValueError, "webtransport"),
+        ("transports", ["ws"], ValueError, "'ws' is none of polling, websocket"),
+        ("transports", [], ValueError, "at least one"),
+        ("transports", ["polling", "polling"], ValueError, "each once"),
+        ("transports", "polling", TypeError, "sequence of names"),
+        ("allow_upgrades", 1, TypeError, "allow_upgrades must be True or False"),
+        ("add_trailing_slash", "no", TypeError, "add_trailing_slash must be True or False"),
+        ("http_compression", -1, ValueError, "zero or more"),
+        ("http_compression", "yes", TypeError, "http_compression must be"),
+        ("http_compression", {"treshold": 1}, TypeError, "one key, 'threshold'"),
+        ("allow_request", True, TypeError, "allow_request must be callable"),
+        ("generate_id", "x", TypeError, "generate_id must be callable"),
+        ("default", 1, TypeError, "default must be callable"),
+        ("path", 1, TypeError, "path must be a str"),
+        ("limits", {}, TypeError, "limits must be Limits"),
+        ("cors", {"origins": "*", "credentials": True}, ValueError, "credentials"),
+        ("cors", "example.com", ValueError, "example.com"),
+        ("cors", {"origins": "*", "allowedHeaders": ["x"]}, TypeError, "allowed_headers"),
+        ("cookie", {"name": "a;b"}, ValueError, "name"),
+        ("cookie", "a\r\nb", ValueError, "name"),
+        ("cookie", {"httpOnly": True}, TypeError, "http_only"),
+        ("trusted_proxies", ["*"], ValueError, "0.0.0.0/0"),
+        ("trusted_proxies", ["localhost"], ValueError, "localhost"),
+    ],
+)
+def test_value_that_makes_no_sense_is_refused_at_construction(option, value, error, text):
+    with pytest.raises(error) as caught:
+        Server(**{option: value})
+    assert text in str(caught.value)
+
+
+def test_options_are_named_once_for_checkers_and_once_for_the_program():
+    assert set(ServerOptions.__annotations__) == {field.name for field in fields(Options)} | {
+        "max_http_buffer_size"
+    }
+
+
+def test_defaults_of_the_engine_are_the_references():
+    options = Server().options
+    assert options.transports == ("polling", "websocket")
+    assert options.upgrades == ("websocket",)
+    assert options.upgrade_timeout == 10
+    assert options.compression_threshold == 1024
+    assert options.cookie is None
+    assert options.prefix == "/socket.io/"
+    assert Server(http_compression=False).options.compression_threshold is None
+    assert Server(http_compression=7).options.compression_threshold == 7
+    assert Server(trusted_proxies=[]).options.trusted_proxies is None
