@@ -2,7 +2,8 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from roomcast.engine.cookies import Cookie, check_keys, check_max_age, is_token, read_cookie
+from roomcast.engine.cookies import Cookie, read_cookie
+from roomcast.engine.fields import check_keys, check_max_age, is_token
 
 # Whatever could end the header, the attribute or the line.
 EVIL = ["\r", "\n", "\r\n", ";", "\0", "\x01", "\x1b", "\x7f", "\x80", "é", "€", "\ud800"]

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, fields
 from ipaddress import IPv6Address
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeGuard
 
-from roomcast.engine.cookies import check_keys, check_max_age, is_token
+from roomcast.engine.fields import check_keys, check_max_age, is_token
 
 __all__ = [
     "Cors",

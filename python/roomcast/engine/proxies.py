@@ -22,7 +22,7 @@ from ipaddress import (
 )
 from typing import Final, NamedTuple, TypeAlias
 
-from roomcast.engine.cookies import is_token
+from roomcast.engine.fields import is_token
 from roomcast.engine.origins import split_authority
 
 __all__ = ["Peer", "TrustedProxies"]

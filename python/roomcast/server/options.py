@@ -1,12 +1,11 @@
 """The options of a server: what they are called, what they may be, and what to say where one is wrong."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any, Final, TypedDict
 
 from roomcast.engine.cookies import Cookie
+from roomcast.engine.fields import did_you_mean, snake_case
 from roomcast.engine.options import AllowRequest, EngineOptions, GenerateId, check_seconds
 from roomcast.engine.origins import Cors, Origins
 from roomcast.engine.proxies import TrustedProxies
@@ -92,10 +91,9 @@ def read_options(given: Mapping[str, Any]) -> Options:
 
 
 def _hint(name: str) -> str:
-    """Name the option that was probably meant; camelCase is what people bring from JavaScript."""
-    snake = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+    """Name the option that was probably meant."""
+    snake = snake_case(name)
     limits = [limit.name for limit in fields(Limits)]
     if snake in limits and snake not in _NAMES:
         return f"; it is a limit: limits=Limits({snake}=...)"
-    nearest = get_close_matches(snake, [*_NAMES, *limits], n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return did_you_mean(name, [*_NAMES, *limits])
