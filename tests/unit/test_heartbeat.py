@@ -163,6 +163,72 @@ def test_call_may_add_and_remove_others(loop, timers):
     assert len(timers) == 1
 
 
+@pytest.mark.parametrize("deadline", [1000.5, 1001.0, 1001.5])
+def test_call_that_adds_an_item_takes_no_other_along(loop, timers, deadline):
+    """The last item of its tick adds another one: neither that nor the next tick may be forgotten."""
+
+    class Adding(Item):
+        def on_deadline(self, now):
+            super().on_deadline(now)
+            timers.add(added)
+
+    added, others = Item(deadline), [Item(1001.2), Item(1001.7)]
+    timers.add(Adding(1001.0))
+    for other in others:
+        timers.add(other)
+    loop.advance(2)
+    assert len(added.calls) == 1
+    assert [len(other.calls) for other in others] == [1, 1]
+    assert len(timers) == 0
+
+
+def test_call_may_remove_what_is_due_with_it(loop, timers):
+    class Removing(Item):
+        def on_deadline(self, now):
+            super().on_deadline(now)
+            for item in items:
+                timers.remove(item)
+
+    items = [Removing(1001.0) for _ in range(10)]
+    for item in items:
+        timers.add(item)
+    assert len(timers) == 10
+    loop.advance(2)
+    assert sum(len(item.calls) for item in items) == 1
+    assert len(timers) == 0
+
+
+def test_call_may_close_the_timers(loop, timers):
+    class Closing(Item):
+        def on_deadline(self, now):
+            super().on_deadline(now)
+            timers.close()
+
+    items = [Closing(1001.0) for _ in range(10)]
+    for item in items:
+        timers.add(item)
+    loop.advance(2)
+    assert sum(len(item.calls) for item in items) == 1
+    assert len(timers) == 0
+    assert loop.timers == []
+
+
+def test_failing_call_does_not_take_those_due_with_it_along(loop, timers):
+    class Failing(Item):
+        def on_deadline(self, now):
+            super().on_deadline(now)
+            raise ValueError
+
+    items = [Failing(1001.0) for _ in range(3)]
+    for item in items:
+        timers.add(item)
+    for _ in items:
+        with pytest.raises(ValueError):  # noqa: PT011
+            loop.advance(1.1)
+    assert [len(item.calls) for item in items] == [1, 1, 1]
+    assert len(timers) == 0
+
+
 def test_failing_call_keeps_the_timer_going(loop, timers):
     class Failing(Item):
         def on_deadline(self, now):

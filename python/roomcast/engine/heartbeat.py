@@ -28,11 +28,12 @@ class Timers:
         self._loop = loop
         self._ticks: dict[int, set[Timed]] = {}
         self._heap: list[int] = []
+        self._due: set[Timed] = set()
         self._handle: asyncio.TimerHandle | None = None
         self._handle_tick = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._ticks.values()))
+        return len(self._due) + sum(map(len, self._ticks.values()))
 
     def now(self) -> float:
         """Return the loop's time."""
@@ -58,9 +59,10 @@ class Timers:
         """Forget an item; one that is not there is ignored."""
         if item.tick is None:
             return
-        items = self._ticks.get(item.tick)
-        if items is not None:
-            items.discard(item)
+        # While items are called, those that are due with them stand apart.
+        for items in (self._due, self._ticks.get(item.tick)):
+            if items is not None:
+                items.discard(item)
         item.tick = None
 
     def close(self) -> None:
@@ -68,9 +70,10 @@ class Timers:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        for items in self._ticks.values():
+        for items in (self._due, *self._ticks.values()):
             for item in items:
                 item.tick = None
+        self._due.clear()
         self._ticks.clear()
         self._heap.clear()
 
@@ -110,13 +113,15 @@ class Timers:
         heap = self._heap
         try:
             while heap and heap[0] <= current:
-                items = self._ticks[heap[0]]
-                while items:
-                    item = items.pop()
+                # Taken out before anybody is called: a call may add and remove items, and whole ticks with them.
+                due = self._due = self._ticks.pop(heappop(heap))
+                while due:
+                    item = due.pop()
                     item.tick = None
                     if item.deadline <= now:
                         item.on_deadline(now)
                     self._put_again(item, current + 1)
-                del self._ticks[heappop(heap)]
         finally:
+            while self._due:  # a call has failed; the others are made the next time
+                self._put(self._due.pop(), current)
             self._arm()
