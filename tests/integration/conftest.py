@@ -10,6 +10,7 @@ import uvloop
 import websockets
 
 from roomcast import Server
+from roomcast.asgi import ASGIApp
 from roomcast.serving import Listening
 from support.process import open_files
 from support.wire import Session, Wire
@@ -30,6 +31,33 @@ async def eventually(
     while not done():
         assert asyncio.get_running_loop().time() < end, explain()
         await asyncio.sleep(0.005)
+
+
+def end_all(io: Server) -> None:
+    """End the connections that a test has no further use for."""
+    for connection in list(io.engine.connections.values()):
+        connection.close(discard=True)
+
+
+async def asgi(app: ASGIApp, scope: dict, incoming: list[dict]) -> list[dict]:
+    """Run an ASGI application, which takes what it asks for from ``incoming``; return what it sent."""
+    sent = []
+
+    async def receive():
+        return incoming.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
+
+
+async def asgi_handshake(app: ASGIApp) -> str:
+    """Begin a connection on polling; return its id."""
+    scope = {"type": "http", "method": "GET", "path": "/socket.io/", "headers": []}
+    sent = await asgi(app, {**scope, "query_string": b"EIO=4&transport=polling"}, [])
+    return json.loads(sent[1]["body"][1:])["sid"]
 
 
 class Raw:
@@ -133,7 +161,7 @@ async def nothing_left(servers: list[Server]) -> AsyncIterator[None]:
     tasks, files = asyncio.all_tasks(), open_files()
     yield
     for io in servers:
-        await eventually(lambda io=io: not any(left_in(io).values()), lambda io=io: left_in(io))
+        await eventually(lambda io=io: not left_in(io), lambda io=io: left_in(io))
         await io.close()
     tasks.add(asyncio.current_task())
     await eventually(lambda: not asyncio.all_tasks() - tasks, asyncio.all_tasks)
@@ -141,10 +169,10 @@ async def nothing_left(servers: list[Server]) -> AsyncIterator[None]:
 
 
 def left_in(io: Server) -> dict[str, int]:
-    """Count what a server holds that belongs to a client."""
+    """Count what a server holds that belongs to clients; empty if it holds nothing."""
     engine = io.engine
     serving = [listening._server.server_state for listening in io._listening]
-    return {
+    counts = {
         "connections": len(engine.connections),
         "closed connections on polling": len(engine._lingering),
         "websockets": len(engine._websockets),
@@ -159,6 +187,7 @@ def left_in(io: Server) -> dict[str, int]:
         "requests": sum(len(state.tasks) for state in serving),
         "lines": sum(len(state.connections) for state in serving),
     }
+    return {name: count for name, count in counts.items() if count}
 
 
 @pytest.fixture

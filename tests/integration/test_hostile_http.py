@@ -4,10 +4,9 @@ The row stands in the name of each test. ``ROOMCAST_HOSTILE=full`` takes the num
 """
 
 import asyncio
-import json
 
 import pytest
-from tests.integration.conftest import FULL
+from tests.integration.conftest import FULL, asgi, asgi_handshake, end_all
 
 from roomcast import Server
 from roomcast.engine.ids import generate_id
@@ -108,13 +107,7 @@ async def test_origin_that_is_allowed_may_come_and_no_other(dial, transport):
     good = await wire.request(query, headers=[*headers, ("Origin", "https://good.example")])
     assert good.status == (101 if websocket else 200)
     assert good.header("access-control-allow-origin") == "https://good.example"
-    await end(io)
-
-
-async def end(io):
-    """End the connections that a test has no further use for."""
-    for connection in list(io.engine.connections.values()):
-        connection.close(discard=True)
+    end_all(io)
 
 
 # sid
@@ -455,27 +448,7 @@ async def test_body_limit_holds_without_the_servers_help(announced):
     assert sent[0]["status"] == 413
     assert len(incoming) == 1  # what follows was not asked for
     assert len(io.engine.connections) == 1
-    await end(io)
-
-
-async def asgi(app, scope, incoming):
-    """Run an ASGI application; return what it sent."""
-    sent = []
-
-    async def receive():
-        return incoming.pop(0)
-
-    async def send(message):
-        sent.append(message)
-
-    await app(scope, receive, send)
-    return sent
-
-
-async def asgi_handshake(app):
-    scope = {"type": "http", "method": "GET", "path": "/socket.io/", "headers": []}
-    sent = await asgi(app, {**scope, "query_string": POLLING.encode()}, [])
-    return json.loads(sent[1]["body"][1:])["sid"]
+    end_all(io)
 
 
 async def test_body_in_chunks_of_one_byte_takes_no_more_memory(listening, poll, log):

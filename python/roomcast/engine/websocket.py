@@ -19,7 +19,6 @@ How it ends:
 
 import asyncio
 import logging
-from collections import deque
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -100,7 +99,7 @@ class ASGIWebSocket:
         self._writer: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None
         self._outbox: Outbox | None = None
-        self._own: deque[str] = deque()
+        self._own: str | None = None
         self.peer: Peer | None = None
         self.deadline = inf
         self.tick: int | None = None
@@ -139,8 +138,8 @@ class ASGIWebSocket:
             self._writer.cancel()
 
     def send_text(self, text: str) -> None:
-        """Send a text past the outbox."""
-        self._own.append(text)
+        """Send a text past the outbox. It replaces one that waits, so that a client that asks and does not read costs nothing."""
+        self._own = text
         self.flush()
 
     def flush(self) -> None:
@@ -228,11 +227,12 @@ class ASGIWebSocket:
         try:
             while True:
                 self._in_send = True
-                while self._own:
-                    await self._send({"type": "websocket.send", "text": self._own.popleft()})
+                while self._own is not None:
+                    text, self._own = self._own, None
+                    await self._send({"type": "websocket.send", "text": text})
                 if self._outbox is not None:
                     await self._write_packets(self._outbox)
-                if self._own:
+                if self._own is not None:
                     continue
                 self._in_send = False
                 if self._closing:
