@@ -11,6 +11,7 @@ from tests.integration.conftest import FULL, asgi_handshake, end_all, eventually
 
 from roomcast import Server
 from support.official_client import OfficialClients
+from support.process import watch_memory
 from support.reference import missing_reference
 from support.wire import WEBSOCKET, Session, head
 
@@ -79,6 +80,31 @@ async def test_burst_does_not_hold_up_the_others(watched, poll):
     await session.sent(body)
     looking.cancel()
     assert longest < 0.05
+
+
+@pytest.mark.parametrize("end", [b"1", b"", b'42["end"]'], ids=["close", "parse error", "handler"])
+async def test_burst_is_cut_where_the_connection_ends(watched, poll, log, end):
+    watched.event("end")(lambda socket: socket.disconnect(close=True))
+    session = await poll(watched)
+    await session.join()
+    many = [b'42["x",1]'] * 5_000
+    answer = await session.post(*many, end, *many)
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert len(log) == 5_001
+    if end.startswith(b"42"):  # what waited may still be fetched
+        assert await session.packets() == ["41"]
+        assert await session.packets() == ["6", "1"]
+    assert await gone(session)
+
+
+async def test_burst_holds_no_more_than_its_bytes(watched, poll):
+    session = await poll(watched)
+    await session.join()
+    body = b"\x1e".join([b"43"] * 333_000)
+    for _ in range(2):  # the first warms up
+        async with watch_memory() as memory:
+            await session.sent(body)
+    assert memory.rise < 3_000_000
 
 
 @pytest.mark.skipif(missing_reference() is not None, reason=str(missing_reference()))

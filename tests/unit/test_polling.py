@@ -196,6 +196,34 @@ def test_post_hands_its_packets_on(connection, world):
     assert post.answered is None
 
 
+def test_post_may_hand_its_packets_on_in_parts(connection, world):
+    polling, post = connection.transport, Ask()
+    polling.on_post(post)
+    assert polling.on_post_body(post, ["4a"], 101.0, more=True)
+    assert polling.on_post_body(post, ["4b"], 101.0)
+    assert world.log == ["4a", "4b"]
+    assert polling.on_post(Ask())
+
+
+def test_second_post_between_the_parts_of_one_is_an_overlap(connection, world):
+    polling, post = connection.transport, Ask()
+    polling.on_post(post)
+    polling.on_post_body(post, ["4a"], 101.0, more=True)
+    assert not polling.on_post(Ask())
+    assert not polling.on_post_body(post, ["4b"], 101.0)
+    assert post.answered == "refused"
+    assert world.log == ["4a", ("transport error", "overlap from client"), "ended"]
+
+
+def test_part_that_ends_the_connection_is_the_last(connection, world):
+    polling, post = connection.transport, Ask()
+    polling.on_post(post)
+    assert polling.on_post_body(post, ["4a", "x", "4b"], 101.0, more=True)
+    assert not polling.on_post_body(post, ["4c"], 101.0)
+    assert post.answered is None  # and its answer is ok
+    assert world.log == ["4a", ("parse error", "not an Engine.IO packet"), "ended"]
+
+
 def test_packets_behind_a_bad_one_are_dropped(connection, world):
     post = Ask()
     connection.transport.on_post(post)
