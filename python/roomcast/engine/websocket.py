@@ -227,9 +227,7 @@ class ASGIWebSocket:
         try:
             while True:
                 self._in_send = True
-                while self._own is not None:
-                    text, self._own = self._own, None
-                    await self._send({"type": "websocket.send", "text": text})
+                await self._write_own()
                 if self._outbox is not None:
                     await self._write_packets(self._outbox)
                 if self._own is not None:
@@ -249,6 +247,11 @@ class ASGIWebSocket:
                 log.warning("sending failed: %s", error)
             self._lost("transport error", "sending failed")
             self.abort()
+
+    async def _write_own(self) -> None:
+        text, self._own = self._own, None
+        if text is not None:
+            await self._send({"type": "websocket.send", "text": text})
 
     async def _write_packets(self, outbox: Outbox) -> None:
         send, queue = self._send, outbox.queue
