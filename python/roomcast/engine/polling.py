@@ -180,7 +180,7 @@ class Polling:
                 connection.receive_text(packet, now)
             else:
                 connection.receive_binary(packet, now)
-        if more and self._connection is not None:
+        if more and connection.state is ConnectionState.OPEN:
             self._post = post
         return True
 
