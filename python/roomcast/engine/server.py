@@ -457,7 +457,7 @@ class Engine(EventEmitter):
             self._open(outcome, request, websocket, Outbox(self.flusher))
         elif outcome is not None or not self._probe(self._find(sid), websocket):
             # Differs from engine.io, which closes without a status.
-            await send({"type": "websocket.close", "code": 1000})
+            await self._answers.close_websocket(send, 1000)
             return
         self._websockets.add(websocket)
         try:
