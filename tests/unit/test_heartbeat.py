@@ -163,72 +163,6 @@ def test_call_may_add_and_remove_others(loop, timers):
     assert len(timers) == 1
 
 
-@pytest.mark.parametrize("deadline", [1000.5, 1001.0, 1001.5])
-def test_call_that_adds_an_item_takes_no_other_along(loop, timers, deadline):
-    """The last item of its tick adds another one: neither that nor the next tick may be forgotten."""
-
-    class Adding(Item):
-        def on_deadline(self, now):
-            super().on_deadline(now)
-            timers.add(added)
-
-    added, others = Item(deadline), [Item(1001.2), Item(1001.7)]
-    timers.add(Adding(1001.0))
-    for other in others:
-        timers.add(other)
-    loop.advance(2)
-    assert len(added.calls) == 1
-    assert [len(other.calls) for other in others] == [1, 1]
-    assert len(timers) == 0
-
-
-def test_call_may_remove_what_is_due_with_it(loop, timers):
-    class Removing(Item):
-        def on_deadline(self, now):
-            super().on_deadline(now)
-            for item in items:
-                timers.remove(item)
-
-    items = [Removing(1001.0) for _ in range(10)]
-    for item in items:
-        timers.add(item)
-    assert len(timers) == 10
-    loop.advance(2)
-    assert sum(len(item.calls) for item in items) == 1
-    assert len(timers) == 0
-
-
-def test_call_may_close_the_timers(loop, timers):
-    class Closing(Item):
-        def on_deadline(self, now):
-            super().on_deadline(now)
-            timers.close()
-
-    items = [Closing(1001.0) for _ in range(10)]
-    for item in items:
-        timers.add(item)
-    loop.advance(2)
-    assert sum(len(item.calls) for item in items) == 1
-    assert len(timers) == 0
-    assert loop.timers == []
-
-
-def test_failing_call_does_not_take_those_due_with_it_along(loop, timers):
-    class Failing(Item):
-        def on_deadline(self, now):
-            super().on_deadline(now)
-            raise ValueError
-
-    items = [Failing(1001.0) for _ in range(3)]
-    for item in items:
-        timers.add(item)
-    for _ in items:
-        with pytest.raises(ValueError):  # noqa: PT011
-            loop.advance(1.1)
-    assert [len(item.calls) for item in items] == [1, 1, 1]
-    assert len(timers) == 0
-
-
 def test_failing_call_keeps_the_timer_going(loop, timers):
     class Failing(Item):
         def on_deadline(self, now):
@@ -265,3 +199,59 @@ async def test_on_a_real_loop():
         while not item.calls:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert 0.05 <= loop.time() - start < 0.1
+
+
+class Action(Item):
+    """Does something when it is called."""
+
+    def __init__(self, deadline, action):
+        super().__init__(deadline)
+        self.action = action
+
+    def on_deadline(self, now):
+        super().on_deadline(now)
+        self.action(now)
+
+
+def test_item_that_adds_another_when_called_takes_no_tick_along(loop):
+    timers = Timers(loop)
+    others = [Item(1000.5 + step) for step in range(3)]
+    again = Item(1000.2)
+    first = Action(1000.1, lambda now: timers.add(again))
+    for item in (first, *others):
+        timers.add(item)
+    loop.advance(10)
+    assert [len(item.calls) for item in (first, again, *others)] == [1] * 5
+    assert len(timers) == 0
+
+
+def test_item_that_another_of_its_tick_removes_is_not_called(loop):
+    timers = Timers(loop)
+    items = [Action(1000.1, lambda now: None) for _ in range(8)]
+
+    def remove_the_others(now):
+        for item in items:
+            timers.remove(item)
+
+    for item in items:
+        item.action = remove_the_others
+        timers.add(item)
+    loop.advance(1)
+    assert sum(len(item.calls) for item in items) == 1
+    assert len(timers) == 0
+
+
+def test_item_that_raises_does_not_take_the_others_of_its_tick_along(loop):
+    timers = Timers(loop)
+
+    def fail(now):
+        raise KeyboardInterrupt
+
+    items = [Action(1000.1, fail), *(Item(1000.1) for _ in range(8)), Item(1000.3)]
+    for item in items:
+        timers.add(item)
+    with pytest.raises(KeyboardInterrupt):
+        loop.advance(0.2)
+    loop.advance(1)
+    assert [len(item.calls) for item in items] == [1] * 10
+    assert len(timers) == 0

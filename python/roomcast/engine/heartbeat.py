@@ -28,12 +28,11 @@ class Timers:
         self._loop = loop
         self._ticks: dict[int, set[Timed]] = {}
         self._heap: list[int] = []
-        self._due: set[Timed] = set()
         self._handle: asyncio.TimerHandle | None = None
         self._handle_tick = 0
 
     def __len__(self) -> int:
-        return len(self._due) + sum(map(len, self._ticks.values()))
+        return sum(map(len, self._ticks.values()))
 
     def now(self) -> float:
         """Return the loop's time."""
@@ -59,10 +58,9 @@ class Timers:
         """Forget an item; one that is not there is ignored."""
         if item.tick is None:
             return
-        # While items are called, those that are due with them stand apart.
-        for items in (self._due, self._ticks.get(item.tick)):
-            if items is not None:
-                items.discard(item)
+        items = self._ticks.get(item.tick)
+        if items is not None:
+            items.discard(item)
         item.tick = None
 
     def close(self) -> None:
@@ -70,10 +68,9 @@ class Timers:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        for items in (self._due, *self._ticks.values()):
+        for items in self._ticks.values():
             for item in items:
                 item.tick = None
-        self._due.clear()
         self._ticks.clear()
         self._heap.clear()
 
@@ -113,15 +110,24 @@ class Timers:
         heap = self._heap
         try:
             while heap and heap[0] <= current:
-                # Taken out before anybody is called: a call may add and remove items, and whole ticks with them.
-                due = self._due = self._ticks.pop(heappop(heap))
-                while due:
-                    item = due.pop()
-                    item.tick = None
-                    if item.deadline <= now:
-                        item.on_deadline(now)
-                    self._put_again(item, current + 1)
+                self._call(heappop(heap), now, current)
         finally:
-            while self._due:  # a call has failed; the others are made the next time
-                self._put(self._due.pop(), current)
             self._arm()
+
+    def _call(self, tick: int, now: float, current: int) -> None:
+        """Call the items of a tick, which is over with that: what they add meanwhile goes into others."""
+        items = self._ticks.pop(tick)
+        try:
+            while items:
+                item = items.pop()
+                if item.tick != tick:
+                    continue  # removed meanwhile
+                item.tick = None
+                if item.deadline <= now:
+                    item.on_deadline(now)
+                self._put_again(item, current + 1)
+        finally:
+            # Whatever a deadline raises is not the fault of the others.
+            for item in items:
+                if item.tick == tick:
+                    self._put(item, current + 1)
