@@ -330,6 +330,8 @@ async def test_heartbeat_packets_nobody_asked_for_have_no_effect(watched, dial, 
     assert len(asyncio.all_tasks()) == tasks
     assert len(watched.engine.timers) == timers
     assert log == [(1,)]
+    name = "unsolicited_pongs" if packet.startswith("3") else "ignored_packets"
+    assert watched.engine.counters == {name: count}
 
 
 @pytest.mark.parametrize("packet", ["3", "6", "5", "0"])
@@ -344,6 +346,8 @@ async def test_heartbeat_packets_nobody_asked_for_have_no_effect_on_polling(
     assert len(asyncio.all_tasks()) == tasks
     assert len(watched.engine.timers) == timers
     assert log == [(1,)]
+    name = "unsolicited_pongs" if packet.startswith("3") else "ignored_packets"
+    assert watched.engine.counters == {name: count}
 
 
 async def test_heartbeat_by_frames_of_websocket_is_answered_and_nothing_more(watched, dial, log):

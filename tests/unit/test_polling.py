@@ -31,6 +31,7 @@ class World:
 
     def __init__(self):
         self.log = []
+        self.counted = []
         self.time = 100.0
         self.scheduled = set()
 
@@ -54,6 +55,9 @@ class World:
 
     def call(self, listener, args):
         listener(*args)
+
+    def count(self, name):
+        self.counted.append(name)
 
     def on_message(self, data):
         self.log.append(data)

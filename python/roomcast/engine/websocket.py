@@ -19,6 +19,7 @@ How it ends:
 
 import asyncio
 import logging
+from collections.abc import Callable
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -63,6 +64,7 @@ class ASGIWebSocket:
         "_aborted",
         "_close_code",
         "_closing",
+        "_count",
         "_in_send",
         "_max_size",
         "_outbox",
@@ -78,7 +80,15 @@ class ASGIWebSocket:
         "tick",
     )
 
-    def __init__(self, receive: Receive, send: Send, *, timers: Timers, max_size: int) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        *,
+        timers: Timers,
+        max_size: int,
+        count: Callable[[str], None],
+    ) -> None:
         """Take the two ends of the line.
 
         Args:
@@ -86,11 +96,13 @@ class ASGIWebSocket:
             send: ASGI's ``send``.
             timers: Watches over the closing.
             max_size: Bytes of the largest message that is taken.
+            count: Counts a limit that was hit, by its name.
         """
         self._receive = receive
         self._send = send
         self._timers = timers
         self._max_size = max_size
+        self._count = count
         self._close_code = NORMAL_CLOSE
         self._closing = False
         self._aborted = False
@@ -199,6 +211,8 @@ class ASGIWebSocket:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 code = message.get("code", 1005)
+                if code == MESSAGE_TOO_BIG and not self._closing:  # found by the server underneath
+                    self._count("max_http_buffer_size")
                 reason = "transport error" if code in FRAME_ERRORS else "transport close"
                 self._lost(reason, f"close code {code}")
                 return
@@ -208,6 +222,7 @@ class ASGIWebSocket:
             assert peer is not None
             if self._too_big(data if text is None else text):
                 self._close_code = MESSAGE_TOO_BIG
+                self._count("max_http_buffer_size")
                 peer.lost("transport error", "message too big")
             elif text is not None:
                 peer.receive_text(text, loop.time())
