@@ -105,6 +105,8 @@ class Wire:
         self.reader = reader
         self.writer = writer
         self.path = path
+        self._buffer = bytearray()
+        self._closed: str | None = None
 
     @classmethod
     async def open(cls, port: int, path: str = "/socket.io/") -> "Wire":
@@ -189,17 +191,32 @@ class Wire:
         Raises:
             ConnectionError: If the WebSocket was closed instead; its text is the code, empty for none.
         """
+        if self._closed is not None:
+            raise ConnectionError(self._closed)
         async with asyncio.timeout(seconds):
-            first, second = await self.reader.readexactly(2)
-            size = second & 0x7F
-            if size == 126:
-                size = int.from_bytes(await self.reader.readexactly(2), "big")
-            elif size == 127:
-                size = int.from_bytes(await self.reader.readexactly(8), "big")
-            data = await self.reader.readexactly(size)
-        if first & 0xF == CLOSE:
-            raise ConnectionError(str(int.from_bytes(data[:2], "big")) if data else "")
+            # Nothing is taken before all of it is there: whoever gives up waiting must not cut a frame.
+            while (message := self._next_frame()) is None:
+                data = await self.reader.read(65_536)
+                if not data:
+                    raise asyncio.IncompleteReadError(bytes(self._buffer), None)
+                self._buffer += data
+            if message[0] & 0xF == CLOSE:
+                self._closed = str(int.from_bytes(message[1][:2], "big")) if message[1] else ""
+                raise ConnectionError(self._closed)
+        first, data = message
         return data.decode() if first & 0xF == TEXT else data
+
+    def _next_frame(self) -> tuple[int, bytes] | None:
+        buffer = self._buffer
+        start, size = 2, buffer[1] & 0x7F if len(buffer) > 1 else 0
+        if size > 125:
+            start = 4 if size == 126 else 10
+            size = int.from_bytes(buffer[2:start], "big")
+        if len(buffer) < start + size:
+            return None
+        first, data = buffer[0], bytes(buffer[start : start + size])
+        del buffer[: start + size]
+        return first, data
 
     async def closed(self, seconds: float = PATIENCE) -> str:
         """Return the code with which the WebSocket is closed, in time; empty where the line just ends."""
