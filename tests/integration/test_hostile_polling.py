@@ -45,7 +45,7 @@ async def gone(session):
 async def test_burst_of_5000_packets_in_one_body_arrives_in_order(watched, poll, log):
     session = await poll(watched)
     await session.join()
-    await session.sent(*[f'42["x",{number}]' for number in range(5000)])
+    await session.sent(*[f'42["x",{number}]' for number in range(5000)], seconds=10)
     assert log == [(number,) for number in range(5000)]
 
 
@@ -55,31 +55,30 @@ async def test_burst_costs_what_its_bytes_cost(watched, poll, log):
     times = []
     for count in (5_000, 50_000):
         body = b"\x1e".join([b'42["x",1]'] * count)
-        start = time.perf_counter()
-        await session.sent(body)
-        times.append(time.perf_counter() - start)
+        start = time.process_time()
+        await session.sent(body, seconds=10)
+        times.append(time.process_time() - start)
     assert len(log) == 55_000
-    assert times[1] < 20 * times[0]
+    assert times[1] < 15 * times[0]
 
 
 async def test_burst_does_not_hold_up_the_others(watched, poll):
     session = await poll(watched)
     await session.join()
-    loop = asyncio.get_running_loop()
     body = b"\x1e".join([b"6"] * 500_000)
     longest = 0.0
 
     async def other():
         nonlocal longest
         while True:
-            start = loop.time()
+            start = time.process_time()
             await asyncio.sleep(0)
-            longest = max(longest, loop.time() - start)
+            longest = max(longest, time.process_time() - start)
 
     looking = asyncio.create_task(other())
-    await session.sent(body)
+    await session.sent(body, seconds=10)
     looking.cancel()
-    assert longest < 0.05
+    assert longest < 0.05  # of some 0.2 altogether
 
 
 @pytest.mark.parametrize("end", [b"1", b"", b'42["end"]'], ids=["close", "parse error", "handler"])
@@ -88,7 +87,7 @@ async def test_burst_is_cut_where_the_connection_ends(watched, poll, log, end):
     session = await poll(watched)
     await session.join()
     many = [b'42["x",1]'] * 5_000
-    answer = await session.post(*many, end, *many)
+    answer = await session.post(*many, end, *many, seconds=10)
     assert (answer.status, answer.body) == (200, b"ok")
     assert len(log) == 5_001
     if end.startswith(b"42"):  # what waited may still be fetched
@@ -103,7 +102,7 @@ async def test_burst_holds_no_more_than_its_bytes(watched, poll):
     body = b"\x1e".join([b"43"] * 333_000)
     for _ in range(2):  # the first warms up
         async with watch_memory() as memory:
-            await session.sent(body)
+            await session.sent(body, seconds=10)
     assert memory.rise < 3_000_000
 
 

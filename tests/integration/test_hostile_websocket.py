@@ -342,7 +342,7 @@ async def test_heartbeat_packets_nobody_asked_for_have_no_effect_on_polling(
     session = await poll(watched)
     await session.join()
     tasks, timers = len(asyncio.all_tasks()), len(watched.engine.timers)
-    await session.sent(*[packet] * count, '42["x",1]')
+    await session.sent(*[packet] * count, '42["x",1]', seconds=10)
     assert len(asyncio.all_tasks()) == tasks
     assert len(watched.engine.timers) == timers
     assert log == [(1,)]

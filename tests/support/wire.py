@@ -136,11 +136,17 @@ class Wire:
             self.write(head(method or "POST", self.target(query), sized) + body)
 
     async def request(
-        self, query: str | bytes, body: bytes | None = None, headers: Headers = (), method: str = ""
+        self,
+        query: str | bytes,
+        body: bytes | None = None,
+        headers: Headers = (),
+        method: str = "",
+        *,
+        seconds: float = PATIENCE,
     ) -> Answer:
-        """Send a request and return its answer."""
+        """Send a request and return its answer, which must come in time."""
         self.ask(query, body, headers, method)
-        return await self.answer(with_body=method != "HEAD")
+        return await self.answer(seconds, with_body=method != "HEAD")
 
     async def answer(self, seconds: float = PATIENCE, *, with_body: bool = True) -> Answer:
         """Return the next answer, which must come in time."""
@@ -292,14 +298,16 @@ class Session:
         assert answer.status == 200, answer
         return answer.body.decode().split("\x1e")
 
-    async def post(self, *packets: str | bytes, headers: Headers = ()) -> Answer:
+    async def post(
+        self, *packets: str | bytes, headers: Headers = (), seconds: float = PATIENCE
+    ) -> Answer:
         """Send packets in one body."""
         body = b"\x1e".join(map(_bytes, packets))
-        return await self.posts.request(self.query, body, headers)
+        return await self.posts.request(self.query, body, headers, seconds=seconds)
 
-    async def sent(self, *packets: str | bytes) -> None:
+    async def sent(self, *packets: str | bytes, seconds: float = PATIENCE) -> None:
         """Send packets, which must be taken."""
-        answer = await self.post(*packets)
+        answer = await self.post(*packets, seconds=seconds)
         assert (answer.status, answer.body) == (200, b"ok"), answer
 
     async def join(self, nsp: str = "/") -> str:
