@@ -18,6 +18,7 @@ class Line:
     def __init__(self):
         self.log = []
         self.sent = []
+        self.counted = []
 
     def close(self, *, discard=None):
         self.log.append("outbox closed" if discard is None else f"line closed, {discard=}")
@@ -33,6 +34,9 @@ class Line:
 
     def push_text(self, text):
         self.sent.append(text)
+
+    def count(self, name):
+        self.counted.append(name)
 
     def schedule(self, connection):
         self.log.append(("scheduled", connection.deadline))

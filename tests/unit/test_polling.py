@@ -31,6 +31,7 @@ class World:
 
     def __init__(self):
         self.log = []
+        self.counted = []
         self.time = 100.0
         self.scheduled = set()
 
@@ -54,6 +55,9 @@ class World:
 
     def call(self, listener, args):
         listener(*args)
+
+    def count(self, name):
+        self.counted.append(name)
 
     def on_message(self, data):
         self.log.append(data)
@@ -194,6 +198,34 @@ def test_post_hands_its_packets_on(connection, world):
     assert connection.transport.on_post_body(post, ["4a", b"\x01", "3"], 101.0)
     assert world.log == ["4a", b"\x01"]
     assert post.answered is None
+
+
+def test_post_may_hand_its_packets_on_in_parts(connection, world):
+    polling, post = connection.transport, Ask()
+    polling.on_post(post)
+    assert polling.on_post_body(post, ["4a"], 101.0, more=True)
+    assert polling.on_post_body(post, ["4b"], 101.0)
+    assert world.log == ["4a", "4b"]
+    assert polling.on_post(Ask())
+
+
+def test_second_post_between_the_parts_of_one_is_an_overlap(connection, world):
+    polling, post = connection.transport, Ask()
+    polling.on_post(post)
+    polling.on_post_body(post, ["4a"], 101.0, more=True)
+    assert not polling.on_post(Ask())
+    assert not polling.on_post_body(post, ["4b"], 101.0)
+    assert post.answered == "refused"
+    assert world.log == ["4a", ("transport error", "overlap from client"), "ended"]
+
+
+def test_part_that_ends_the_connection_is_the_last(connection, world):
+    polling, post = connection.transport, Ask()
+    polling.on_post(post)
+    assert polling.on_post_body(post, ["4a", "x", "4b"], 101.0, more=True)
+    assert not polling.on_post_body(post, ["4c"], 101.0)
+    assert post.answered is None  # and its answer is ok
+    assert world.log == ["4a", ("parse error", "not an Engine.IO packet"), "ended"]
 
 
 def test_packets_behind_a_bad_one_are_dropped(connection, world):

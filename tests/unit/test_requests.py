@@ -1,6 +1,6 @@
 import pytest
 
-from roomcast.engine.checks import head_status, refusal
+from roomcast.engine.checks import head_limit, refusal
 from roomcast.engine.logs import printable
 from roomcast.engine.requests import Request
 from roomcast.types import Limits
@@ -149,10 +149,10 @@ def test_foreign_origin_is_forbidden_on_both_transports(websocket):
 
 def test_head_has_limits():
     limits = Limits(max_headers=2, max_head_size=10, max_url_size=40)
-    assert head_status(request(), limits) is None
-    assert head_status(request(b"a" * 30), limits) == 414
-    assert head_status(request(headers=[(b"a", b"")] * 3), limits) == 431
-    assert head_status(request(headers=[(b"a", b"1234567890")]), limits) == 431
+    assert head_limit(request(), limits) is None
+    assert head_limit(request(b"a" * 30), limits) == (414, "max_url_size")
+    assert head_limit(request(headers=[(b"a", b"")] * 3), limits) == (431, "max_headers")
+    assert head_limit(request(headers=[(b"a", b"1234567890")]), limits) == (431, "max_head_size")
 
 
 def test_request_reads_an_asgi_scope():

@@ -1,6 +1,7 @@
 """What the server answers to requests: statuses, headers and bodies, over HTTP and before the 101 of a WebSocket."""
 
 import asyncio
+import logging
 from json import dumps
 from typing import Any, Final, Protocol
 
@@ -21,6 +22,9 @@ NO_STORE: Final = (b"cache-control", b"no-store")
 
 COMPRESSED_IN_A_THREAD: Final = 32_768
 """Bytes from which on compressing would hold the loop for more than about a millisecond."""
+
+
+log = logging.getLogger("roomcast.engine")
 
 
 class Emitter(Protocol):
@@ -90,7 +94,7 @@ class Answers:
         """Refuse a WebSocket before the 101; where the server underneath can say why, with the reference's text."""
         status, body = (refusal, "") if isinstance(refusal, int) else (400, refusal.body)
         if "websocket.http.response" not in (scope.get("extensions") or {}):
-            await send({"type": "websocket.close", "code": 1008})
+            await self.close_websocket(send, 1008)
             return
         headers = [
             (b"content-type", b"text/html"),
@@ -120,6 +124,13 @@ class Answers:
         except OSError:
             return False
         return True
+
+    async def close_websocket(self, send: Send, code: int) -> None:
+        """Close a WebSocket that carries nothing; a client that is gone meanwhile is not an error."""
+        try:
+            await send({"type": "websocket.close", "code": code})
+        except OSError as error:
+            log.debug("a client left before the close: %s", error)
 
     async def _more(self, request: Request, sid: str | None) -> list[Header]:
         """Return what the options and the program add to an answer; with the id of a connection, to its first one."""

@@ -17,7 +17,7 @@ __all__ = [
     "ConnectionRefusal",
     "Refusal",
     "forbidden",
-    "head_status",
+    "head_limit",
     "id_generation_error",
     "middleware_failure",
     "refusal",
@@ -140,13 +140,15 @@ class Named(Protocol):
         ...
 
 
-def head_status(request: Request, limits: Limits) -> int | None:
-    """Return the status for a request whose head passes a limit, or ``None``."""
+def head_limit(request: Request, limits: Limits) -> tuple[int, str] | None:
+    """Return the status for a request whose head passes a limit, and the limit's name; ``None`` if it passes none."""
     if request.url_size > limits.max_url_size:
-        return 414
+        return 414, "max_url_size"
     count, size = request.head_size
-    if count > limits.max_headers or size > limits.max_head_size:
-        return 431
+    if count > limits.max_headers:
+        return 431, "max_headers"
+    if size > limits.max_head_size:
+        return 431, "max_head_size"
     return None
 
 

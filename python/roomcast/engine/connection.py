@@ -175,6 +175,9 @@ class Owner(Protocol):
     def call(self, listener: Listener, args: tuple[Any, ...]) -> None:
         """Run a listener of an event; what it raises is not the caller's."""
 
+    def count(self, name: str) -> None:
+        """Add one to a counter: a limit that was hit, or what has no effect and is not logged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -303,6 +306,8 @@ class Connection(EventEmitter):
                 self._deliver(text)
             case "3":
                 # An unsolicited one counts too, as in the reference: it only delays the next ping.
+                if not self._waiting:
+                    self.owner.count("unsolicited_pongs")
                 self._restart(now)
                 self.notify("heartbeat")
             case "2":
@@ -312,8 +317,9 @@ class Connection(EventEmitter):
                 self._deliver(decode_base64(text, 1))
             case "1" if self.transport.on_close_packet():
                 self._end("transport close", "closed by the client", discard=True)
-            case "0" | "1" | "5" | "6":
-                self._alive(now)  # without a meaning here
+            case "0" | "1" | "5" | "6":  # without a meaning here
+                self._alive(now)
+                self.owner.count("ignored_packets")
             case _:
                 self._end("parse error", NO_PACKET, discard=True)
 
@@ -346,6 +352,7 @@ class Connection(EventEmitter):
         if self.state is not ConnectionState.OPEN:
             return
         if self._waiting:
+            self.owner.count("ping_timeout")
             self._end("ping timeout", None, discard=True)
             return
         self._waiting = True
@@ -355,6 +362,7 @@ class Connection(EventEmitter):
 
     def on_overflow(self) -> None:
         """Close the connection of a client that does not read; called by its outbox."""
+        self.owner.count("send_buffer_size")
         self._end("forced close", "slow client", discard=True)
 
     def close(

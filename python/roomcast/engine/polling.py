@@ -160,11 +160,20 @@ class Polling:
         if self._connection is not None:
             self._connection.lost("transport error", "invalid content")
 
-    def on_post_body(self, post: Post, packets: list[str | bytes], now: float) -> bool:
-        """Take the packets of a POST; say whether it was still wanted."""
+    def on_post_body(
+        self, post: Post, packets: list[str | bytes], now: float, *, more: bool = False
+    ) -> bool:
+        """Take packets of a POST whose body is all there; say whether they were still wanted.
+
+        Args:
+            post: The POST.
+            packets: Its packets, or some of them.
+            now: The time.
+            more: Whether others of the same body follow; until then it counts as a POST that arrives.
+        """
         if self._post is not post or self._connection is None:
             return False
-        self._post = None
+        self._post = None  # too late to refuse it, whatever its packets do
         connection = self._connection
         for packet in packets:
             if connection.state is not ConnectionState.OPEN:
@@ -173,6 +182,8 @@ class Polling:
                 connection.receive_text(packet, now)
             else:
                 connection.receive_binary(packet, now)
+        if more and connection.state is ConnectionState.OPEN:
+            self._post = post
         return True
 
     def on_close_packet(self) -> bool:

@@ -18,7 +18,7 @@ from roomcast.engine.checks import (
     ConnectionRefusal,
     Refusal,
     forbidden,
-    head_status,
+    head_limit,
     id_generation_error,
     middleware_failure,
     refusal,
@@ -33,9 +33,10 @@ from roomcast.engine.connection import (
 from roomcast.engine.exchange import take_post, wait_poll
 from roomcast.engine.heartbeat import Timers
 from roomcast.engine.ids import generate_id
-from roomcast.engine.logs import printable
+from roomcast.engine.logs import Once, printable
 from roomcast.engine.options import EngineOptions
 from roomcast.engine.outbox import Flusher, Outbox
+from roomcast.engine.places import Place, Places
 from roomcast.engine.polling import Polling
 from roomcast.engine.requests import Request
 from roomcast.engine.upgrade import Probe
@@ -100,8 +101,8 @@ class Engine(EventEmitter):
         )
         self.path = options.prefix
         self._middlewares: tuple[EngineMiddleware, ...] = ()
-        self._handshakes = 0
-        self._addresses: Counter[str] = Counter()
+        self._places = Places(options.limits)
+        self._once = Once()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timers: Timers | None = None
         self._flusher: Flusher | None = None
@@ -195,10 +196,7 @@ class Engine(EventEmitter):
         """Drop a connection that is closed."""
         self.timers.remove(connection)
         if self.connections.pop(connection.id, None) is not None:
-            address = connection.request.address
-            self._addresses[address] -= 1
-            if not self._addresses[address]:
-                del self._addresses[address]
+            self._places.leave(connection.request.address)
 
     def linger(self, connection: Connection) -> None:
         """Keep a closed connection on polling for the requests that still come for it."""
@@ -220,6 +218,10 @@ class Engine(EventEmitter):
             task = asyncio.ensure_future(_log_failure(result))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def count(self, name: str) -> None:
+        """Add one to a counter."""
+        self.counters[name] += 1
 
     def close(self, reason: str) -> None:
         """Close every connection, after sending what waits for it, and refuse new ones."""
@@ -265,17 +267,19 @@ class Engine(EventEmitter):
     ) -> Refusal | int | None:
         """Say with which error or status a request is refused, or ``None`` if it may go on."""
         options = self.options
-        status = head_status(request, options.limits)
-        if status is not None:
-            self.counters["max_url_size" if status == 414 else "max_head_size"] += 1
+        passed = head_limit(request, options.limits)
+        if passed is not None:
+            status, limit = passed
+            self.counters[limit] += 1
             return status
         for middleware in self._middlewares:
             try:
                 result = middleware(request)
                 if isawaitable(result):
                     await result
-            except Exception:
-                log.exception("a middleware of the engine failed")
+            except Exception as error:
+                if self._is_news(request, error):
+                    log.exception("a middleware of the engine failed")
                 return middleware_failure()
         return refusal(
             request,
@@ -287,36 +291,31 @@ class Engine(EventEmitter):
             find=self._find,
         )
 
-    async def _ask(self, request: Request) -> Refusal | int | str:
+    async def _admit(
+        self, request: Request, query: Mapping[str, str], *, websocket: bool
+    ) -> Refusal | int | str:
         """Say whether a request may open a connection: the id of that, or why not."""
-        limits = self.options.limits
-        over = (
-            (self._handshakes, limits.max_handshakes, "max_handshakes"),
-            (len(self.connections), limits.max_connections, "max_connections"),
-            (
-                self._addresses.get(request.address, 0),
-                limits.max_connections_per_address,
-                "max_connections_per_address",
-            ),
-        )
-        for count, limit, name in over:
-            if limit is not None and count >= limit:
-                self.counters[name] += 1
-                return 503
-        self._handshakes += 1
+        refused = await self._check(request, query, websocket=websocket)
+        if refused is not None:
+            return refused
         try:
             if not await self._is_allowed(request):
                 return forbidden()
         except ConnectError as error:
             return forbidden(error.message)
-        except Exception:
-            log.exception("allow_request failed")
+        except Exception as error:
+            if self._is_news(request, error):
+                log.exception("allow_request failed")
             return forbidden()
-        else:
-            outcome = await self._new_id(request)
-        finally:
-            self._handshakes -= 1
+        outcome = await self._new_id(request)
         return outcome if self._closed is None else 503
+
+    def _is_full(self, request: Request) -> bool:
+        """Say whether there is no place for another connection, and count it."""
+        limit = self._places.full(request.address)
+        if limit is not None:
+            self.counters[limit] += 1
+        return limit is not None
 
     async def _is_allowed(self, request: Request) -> bool:
         if self._closed is not None or self.options.allow_request is None:
@@ -335,24 +334,28 @@ class Engine(EventEmitter):
                 raise TypeError(f"generate_id must return a str, not {sid!r}")
             if self._find(sid) is not None:
                 raise ValueError("generate_id returned the id of another connection")
-        except Exception:
-            log.exception("generate_id failed")
+        except Exception as error:
+            if self._is_news(request, error):
+                log.exception("generate_id failed")
             return id_generation_error()
         return sid
 
+    def _is_news(self, request: Request, error: Exception) -> bool:
+        """Say whether a client is the first time the cause of such an error: whoever is refused by one may come back."""
+        return self._once.is_first(request.address, type(error).__name__)
+
     async def _refused(self, request: Request, refused: Refusal | int) -> None:
+        address = request.address
         if isinstance(refused, int):
-            log.info("refused %s: status %d", printable(request.address), refused)
+            if self._once.is_first(address, str(refused)):
+                log.info("refused %s: status %d", printable(address), refused)
             return
-        log.info(
-            "refused %s: %s %s",
-            printable(request.address),
-            refused.message,
-            printable(dict(refused.context)),
-        )
         foreign = refused.context.get("message") == ORIGIN_REFUSED
         name = "refused_origin" if foreign else f"refused_{refused.code}"
         self.counters[name] += 1
+        if self._once.is_first(address, name):
+            context = printable(dict(refused.context))
+            log.info("refused %s: %s %s", printable(address), refused.message, context)
         if foreign and self.counters[name] == 1:
             log.warning(
                 "refused a page of %s: only the same origin may connect, unless Server(cors=...) names it",
@@ -369,35 +372,44 @@ class Engine(EventEmitter):
             await answers.preflight(send, request)
             return
         query = request.query
-        outcome: Refusal | int | str | None = await self._check(request, query, websocket=False)
-        if outcome is None:
-            connection = self._find(query.get("sid", ""))
-            if connection is not None:
-                polling = connection.transport
-                assert isinstance(polling, Polling)  # the checks have seen to it
-                await self._exchange(polling, request, receive, send)
-                return
-            outcome = await self._ask(request)
-            if isinstance(outcome, str):
-                await self._open_polling(outcome, request, send)
-                return
-        assert not isinstance(outcome, str)
-        await self._refused(request, outcome)
-        if isinstance(outcome, int):
-            await answers.status(send, request, outcome)
+        if query.get("sid"):
+            refused = await self._check(request, query, websocket=False)
+            if refused is None:
+                await self._exchange(query["sid"], request, receive, send)
         else:
-            await answers.refuse(send, request, outcome)
+            refused = await self._open_polling(request, query, send)
+        if refused is None:
+            return
+        await self._refused(request, refused)
+        if isinstance(refused, int):
+            await answers.status(send, request, refused)
+        else:
+            await answers.refuse(send, request, refused)
 
-    async def _open_polling(self, sid: str, request: Request, send: Send) -> None:
-        outbox = Outbox(self.flusher)
-        polling = Polling(outbox)
-        self._open(sid, request, polling, outbox)
+    async def _open_polling(
+        self, request: Request, query: Mapping[str, str], send: Send
+    ) -> Refusal | int | None:
+        """Open a connection on polling, or return why not."""
+        if self._is_full(request):
+            return 503
+        with Place(self._places, request.address) as place:
+            sid = await self._admit(request, query, websocket=False)
+            if not isinstance(sid, str):
+                return sid
+            outbox = Outbox(self.flusher)
+            self._open(sid, request, Polling(outbox), outbox, place)
         payload = outbox.take_payload(self._settings.max_payload)
         await self._answers.payload(send, request, payload, sid)
+        return None
 
     def _open(
-        self, sid: str, request: Request, transport: Polling | ASGIWebSocket, outbox: Outbox
-    ) -> Connection:
+        self,
+        sid: str,
+        request: Request,
+        transport: Polling | ASGIWebSocket,
+        outbox: Outbox,
+        place: Place,
+    ) -> None:
         connection = Connection(
             sid,
             request,
@@ -408,16 +420,17 @@ class Engine(EventEmitter):
         )
         outbox.attach(connection)
         self.connections[sid] = connection
-        self._addresses[request.address] += 1
+        place.keep()
         connection.open(self._on_connection(connection), self.loop.time())
         if self._closed is not None:  # while the handshake was on its way
             connection.close(self._closed, discard=True)
-        return connection
 
-    async def _exchange(
-        self, polling: Polling, request: Request, receive: Receive, send: Send
-    ) -> None:
+    async def _exchange(self, sid: str, request: Request, receive: Receive, send: Send) -> None:
         """Serve a request of a connection on polling."""
+        connection = self._find(sid)
+        assert connection is not None
+        polling = connection.transport
+        assert isinstance(polling, Polling)  # the checks have seen to both
         if request.method == "GET":
             payload = await wait_poll(polling, receive, self.loop)
             if payload is not None:
@@ -440,34 +453,65 @@ class Engine(EventEmitter):
         self, scope: Scope, request: Request, receive: Receive, send: Send
     ) -> None:
         query = request.query
-        outcome: Refusal | int | str | None = await self._check(request, query, websocket=True)
-        sid = query.get("sid", "")
-        if outcome is None and not sid:
-            outcome = await self._ask(request)
-        if isinstance(outcome, Refusal | int):
-            await self._refused(request, outcome)
-            await self._answers.refuse_websocket(scope, send, request, outcome)
-            return
-        if not await self._answers.accept_websocket(scope, send, request, outcome):
-            return
         websocket = ASGIWebSocket(
             receive,
             send,
             timers=self.timers,
             max_size=self.options.limits.max_http_buffer_size,
+            count=self.count,
         )
-        if outcome is not None and self._find(outcome) is None:
-            self._open(outcome, request, websocket, Outbox(self.flusher))
-        elif outcome is not None or not self._probe(self._find(sid), websocket):
+        begin = self._upgrade if query.get("sid") else self._open_websocket
+        refused = await begin(scope, request, query, websocket, send)
+        if refused is not None:
+            await self._refused(request, refused)
+            await self._answers.refuse_websocket(scope, send, request, refused)
+        elif websocket.peer is not None:  # otherwise it is closed, or the client has left
+            self._websockets.add(websocket)
+            try:
+                await websocket.run()
+            finally:
+                self._websockets.discard(websocket)
+                self._settle()
+
+    async def _open_websocket(
+        self,
+        scope: Scope,
+        request: Request,
+        query: Mapping[str, str],
+        websocket: ASGIWebSocket,
+        send: Send,
+    ) -> Refusal | int | None:
+        """Open a connection on a WebSocket, or return why not."""
+        if self._is_full(request):
+            return 503
+        with Place(self._places, request.address) as place:
+            sid = await self._admit(request, query, websocket=True)
+            if not isinstance(sid, str):
+                return sid
+            if await self._answers.accept_websocket(scope, send, request, sid):
+                if self._find(sid) is None:
+                    self._open(sid, request, websocket, Outbox(self.flusher), place)
+                else:  # two were given the same id at the same moment
+                    await self._answers.close_websocket(send, 1000)
+        return None
+
+    async def _upgrade(
+        self,
+        scope: Scope,
+        request: Request,
+        query: Mapping[str, str],
+        websocket: ASGIWebSocket,
+        send: Send,
+    ) -> Refusal | int | None:
+        """Let a connection on polling try a WebSocket, or return why not."""
+        refused = await self._check(request, query, websocket=True)
+        if refused is not None:
+            return refused
+        accepted = await self._answers.accept_websocket(scope, send, request)
+        if accepted and not self._probe(self._find(query["sid"]), websocket):
             # Differs from engine.io, which closes without a status.
-            await send({"type": "websocket.close", "code": 1000})
-            return
-        self._websockets.add(websocket)
-        try:
-            await websocket.run()
-        finally:
-            self._websockets.discard(websocket)
-            self._settle()
+            await self._answers.close_websocket(send, 1000)
+        return None
 
     def _probe(self, connection: Connection | None, websocket: ASGIWebSocket) -> bool:
         """Let a connection try a WebSocket, unless it is trying one, has moved, or has closed."""

@@ -134,6 +134,7 @@ class Probe:
     def on_deadline(self, now: float) -> None:
         """Answer a GET that waits, or give up."""
         if now >= self._expires:
+            self._connection.owner.count("upgrade_timeout")
             self.fail()
         else:
             if self._polling.nudge():

@@ -19,7 +19,7 @@ How it ends:
 
 import asyncio
 import logging
-from collections import deque
+from collections.abc import Callable
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -64,6 +64,7 @@ class ASGIWebSocket:
         "_aborted",
         "_close_code",
         "_closing",
+        "_count",
         "_in_send",
         "_max_size",
         "_outbox",
@@ -79,7 +80,15 @@ class ASGIWebSocket:
         "tick",
     )
 
-    def __init__(self, receive: Receive, send: Send, *, timers: Timers, max_size: int) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        *,
+        timers: Timers,
+        max_size: int,
+        count: Callable[[str], None],
+    ) -> None:
         """Take the two ends of the line.
 
         Args:
@@ -87,11 +96,13 @@ class ASGIWebSocket:
             send: ASGI's ``send``.
             timers: Watches over the closing.
             max_size: Bytes of the largest message that is taken.
+            count: Counts a limit that was hit, by its name.
         """
         self._receive = receive
         self._send = send
         self._timers = timers
         self._max_size = max_size
+        self._count = count
         self._close_code = NORMAL_CLOSE
         self._closing = False
         self._aborted = False
@@ -100,7 +111,7 @@ class ASGIWebSocket:
         self._writer: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None
         self._outbox: Outbox | None = None
-        self._own: deque[str] = deque()
+        self._own: str | None = None
         self.peer: Peer | None = None
         self.deadline = inf
         self.tick: int | None = None
@@ -139,8 +150,8 @@ class ASGIWebSocket:
             self._writer.cancel()
 
     def send_text(self, text: str) -> None:
-        """Send a text past the outbox."""
-        self._own.append(text)
+        """Send a text past the outbox. It replaces one that waits, so that a client that asks and does not read costs nothing."""
+        self._own = text
         self.flush()
 
     def flush(self) -> None:
@@ -200,6 +211,8 @@ class ASGIWebSocket:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 code = message.get("code", 1005)
+                if code == MESSAGE_TOO_BIG and not self._closing:  # found by the server underneath
+                    self._count("max_http_buffer_size")
                 reason = "transport error" if code in FRAME_ERRORS else "transport close"
                 self._lost(reason, f"close code {code}")
                 return
@@ -209,6 +222,7 @@ class ASGIWebSocket:
             assert peer is not None
             if self._too_big(data if text is None else text):
                 self._close_code = MESSAGE_TOO_BIG
+                self._count("max_http_buffer_size")
                 peer.lost("transport error", "message too big")
             elif text is not None:
                 peer.receive_text(text, loop.time())
@@ -228,11 +242,10 @@ class ASGIWebSocket:
         try:
             while True:
                 self._in_send = True
-                while self._own:
-                    await self._send({"type": "websocket.send", "text": self._own.popleft()})
+                await self._write_own()
                 if self._outbox is not None:
                     await self._write_packets(self._outbox)
-                if self._own:
+                if self._own is not None:
                     continue
                 self._in_send = False
                 if self._closing:
@@ -249,6 +262,11 @@ class ASGIWebSocket:
                 log.warning("sending failed: %s", error)
             self._lost("transport error", "sending failed")
             self.abort()
+
+    async def _write_own(self) -> None:
+        text, self._own = self._own, None
+        if text is not None:
+            await self._send({"type": "websocket.send", "text": text})
 
     async def _write_packets(self, outbox: Outbox) -> None:
         send, queue = self._send, outbox.queue
