@@ -1,5 +1,6 @@
 //! What holds for any bytes. The fuzz targets and their proptest twins (`tests/proptests.rs`) run the same functions.
 
+use std::io::{self, Read, Write};
 use std::vec::Drain;
 
 use _core::engineio::{Packet, Packets, Payload, SEPARATOR, base64, binary_length, binary_message};
@@ -8,6 +9,10 @@ use _core::json::read::{Builder, Text, Validator, read};
 use _core::json::{scan, write};
 use _core::limits::Limits;
 use _core::socketio::header::{Header, read_header};
+use _core::websocket::{
+    CloseCode, Message, Opcode, Reader, ReaderLimits, Role, write_frame, write_masked_frame,
+};
+use tungstenite::protocol::{self as oracle, WebSocket, WebSocketConfig, frame};
 
 /// Small enough to be reached, so that the fuzzer sees both sides of each limit.
 const LIMITS: Limits = Limits {
@@ -435,4 +440,201 @@ fn character(bits: u32) -> u8 {
     *characters
         .get((bits & 0x3f) as usize)
         .expect("six bits have a character")
+}
+
+/// A message of the reader or of its oracle.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Received {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<u16>),
+}
+
+impl From<Message<'_>> for Received {
+    fn from(message: Message<'_>) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(text.to_owned()),
+            Message::Binary(bytes) => Self::Binary(bytes.to_vec()),
+            Message::Ping(bytes) => Self::Ping(bytes.to_vec()),
+            Message::Pong(bytes) => Self::Pong(bytes.to_vec()),
+            Message::Close(code) => Self::Close(code),
+        }
+    }
+}
+
+/// Larger than a control frame, which counts as a message in the oracle.
+const MAX_MESSAGE: usize = 300;
+
+/// Feed a stream in chunks; return the messages, and the fault if there is one.
+fn receive<'a>(
+    role: Role,
+    chunks: impl Iterator<Item = &'a [u8]>,
+) -> (Vec<Received>, Option<CloseCode>) {
+    let limits = ReaderLimits {
+        max_message: MAX_MESSAGE,
+        max_fragments: usize::MAX,
+    };
+    let mut reader = Reader::new(role, limits);
+    let mut messages = Vec::new();
+    let mut fault = None;
+    // What another connection has left in it is of no matter.
+    let mut scratch = vec![b'?'; 5];
+    for chunk in chunks {
+        let before = messages.len();
+        let result = reader.feed(chunk, &mut scratch, &mut |message| {
+            messages.push(message.into());
+            true
+        });
+        assert!(
+            fault.is_none() || before == messages.len() && result.is_ok(),
+            "a reader goes on behind a fault"
+        );
+        fault = fault.or(result.err());
+    }
+    (messages, fault)
+}
+
+/// A stream that is there from the beginning; what is written to it is lost.
+struct Stream<'a>(&'a [u8]);
+
+impl Read for Stream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Stream<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What tungstenite makes of a stream: the messages, and whether there is no fault.
+fn receive_by_oracle(role: Role, stream: &[u8], limit: usize) -> (Vec<Received>, bool) {
+    let role = match role {
+        Role::Server => oracle::Role::Server,
+        Role::Client => oracle::Role::Client,
+    };
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(limit))
+        .max_frame_size(Some(limit))
+        .read_buffer_size(64);
+    let mut socket = WebSocket::from_raw_socket(Stream(stream), role, Some(config));
+    let mut messages = Vec::new();
+    loop {
+        messages.push(match socket.read() {
+            Ok(tungstenite::Message::Text(text)) => Received::Text(text.as_str().to_owned()),
+            Ok(tungstenite::Message::Binary(bytes)) => Received::Binary(bytes.to_vec()),
+            Ok(tungstenite::Message::Ping(bytes)) => Received::Ping(bytes.to_vec()),
+            Ok(tungstenite::Message::Pong(bytes)) => Received::Pong(bytes.to_vec()),
+            Ok(tungstenite::Message::Close(close)) => {
+                // This is how it says that the code is not allowed.
+                let violation = close.as_ref().is_some_and(|close| {
+                    close.code == frame::coding::CloseCode::Protocol
+                        && close.reason.as_str() == "Protocol violation"
+                });
+                if !violation {
+                    messages.push(Received::Close(close.map(|close| close.code.into())));
+                }
+                return (messages, !violation);
+            }
+            Ok(tungstenite::Message::Frame(_)) => continue,
+            Err(tungstenite::Error::Protocol(
+                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+            )) => return (messages, true),
+            Err(_) => return (messages, false),
+        });
+    }
+}
+
+/// Chunks of every size, small ones most of all.
+fn chunks(mut stream: &[u8], seed: u32) -> impl Iterator<Item = &[u8]> {
+    let mut state = seed | 1;
+    std::iter::from_fn(move || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        let most = match state & 3 {
+            0 => 1,
+            1 => 3,
+            2 => 20,
+            _ => 200,
+        };
+        let size = 1 + (state >> 8) as usize % most;
+        let (chunk, rest) = stream.split_at(size.min(stream.len()));
+        stream = rest;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+/// Any stream holds the same messages for the reader, however it is cut, and for tungstenite; and what is written is read.
+pub(crate) fn websocket(data: &[u8]) {
+    let Some((head, stream)) = data.split_first_chunk::<4>() else {
+        return;
+    };
+    let role = if head[0] & 1 == 0 {
+        Role::Server
+    } else {
+        Role::Client
+    };
+    let seed = u32::from_le_bytes(*head);
+    let (messages, fault) = receive(role, std::iter::once(stream));
+    assert_eq!(
+        receive(role, chunks(stream, seed)),
+        (messages.clone(), fault),
+        "{role:?} {stream:?}"
+    );
+
+    let mut padded = stream.to_vec();
+    if fault.is_some() {
+        // The oracle looks at whole frames only, so the last one may have to be made whole.
+        padded.resize(stream.len() + 2 * MAX_MESSAGE, 0);
+    }
+    let expected = receive_by_oracle(role, &padded, MAX_MESSAGE);
+    if messages.last() == Some(&Received::Close(Some(1014))) {
+        // "Bad gateway" stands in the registry, and the oracle does not know it.
+        assert!(!expected.1, "{role:?} {stream:?}");
+    } else if fault.is_some_and(|fault| fault.1.starts_with("control frame longer")) {
+        // The oracle takes a short control frame whose length stands in the bytes for long ones.
+        assert!(expected.0.starts_with(&messages), "{role:?} {stream:?}");
+    } else {
+        assert_eq!((messages, fault.is_none()), expected, "{role:?} {stream:?}");
+    }
+
+    let mut written = Vec::new();
+    let mut expected = Vec::new();
+    for (index, piece) in chunks(stream, !seed).enumerate() {
+        let (opcode, message) = match (index % 4, str::from_utf8(piece)) {
+            (0, _) => (
+                Opcode::Ping,
+                Received::Ping(piece.iter().take(125).copied().collect()),
+            ),
+            (_, Ok(text)) => (Opcode::Text, Received::Text(text.to_owned())),
+            (_, Err(_)) => (Opcode::Binary, Received::Binary(piece.to_vec())),
+        };
+        let length = piece.len().min(if opcode == Opcode::Ping {
+            125
+        } else {
+            usize::MAX
+        });
+        let (payload, _) = piece.split_at(length);
+        match role {
+            Role::Server => write_masked_frame(&mut written, opcode, payload, *head),
+            Role::Client => write_frame(&mut written, opcode, payload),
+        }
+        expected.push(message);
+    }
+    assert_eq!(
+        receive(role, chunks(&written, seed)),
+        (expected.clone(), None)
+    );
+    assert_eq!(
+        receive_by_oracle(role, &written, MAX_MESSAGE),
+        (expected, true)
+    );
 }

@@ -78,6 +78,77 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Frames of one end of a connection, most of them in their place, behind the four bytes that say how they are read.
+fn frames() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        12 => proptest::sample::select(vec![0x81_u8, 0x82, 0x01, 0x02, 0x00, 0x00, 0x80, 0x80, 0x89, 0x8a]),
+        1 => Just(0x88),
+        1 => any::<u8>(),
+    ];
+    let payload = prop_oneof![
+        4 => "[ -~]{0,20}".prop_map(String::into_bytes),
+        4 => ".{0,12}".prop_map(String::into_bytes),
+        2 => proptest::collection::vec(any::<u8>(), 0..9),
+        2 => proptest::collection::vec(b'a'..=b'z', 120..310),
+        // Close codes, with a reason or not.
+        2 => (990_u16..1020, ".{0,2}").prop_map(|(code, reason)| {
+            [&code.to_be_bytes(), reason.as_bytes()].concat()
+        }),
+        1 => (any::<u16>(), ".{0,2}").prop_map(|(code, reason)| {
+            [&code.to_be_bytes(), reason.as_bytes()].concat()
+        }),
+        // Characters that are cut.
+        2 => proptest::sample::select(vec!["\u{e9}", "\u{20ac}", "\u{1f600}"])
+            .prop_flat_map(|text| (0..=text.len()).prop_map(move |end| text.bytes().take(end).collect())),
+    ];
+    // Which end this is when it is not the right one, and in how many bytes the length is written.
+    let odd = proptest::sample::select(
+        [
+            &[(false, 0_usize); 30][..],
+            &[(true, 0), (false, 2), (false, 8)],
+        ]
+        .concat(),
+    );
+    let frame = (first, payload, any::<[u8; 4]>(), odd);
+    let head = any::<[u8; 4]>();
+    (head, proptest::collection::vec(frame, 0..8), 0..400_usize).prop_map(|(head, frames, cut)| {
+        let mut stream = head.to_vec();
+        let server = head[0] & 1 == 0;
+        for (first, payload, mask, (other, size)) in frames {
+            let masked = server != other;
+            let length = payload.len() as u64;
+            let bit = if masked { 0x80 } else { 0 };
+            stream.push(first);
+            match size {
+                0 if length < 126 => stream.push(bit | length as u8),
+                0 | 2 => {
+                    stream.push(bit | 0x7e);
+                    stream.extend_from_slice(&(length as u16).to_be_bytes());
+                }
+                _ => {
+                    stream.push(bit | 0x7f);
+                    stream.extend_from_slice(&length.to_be_bytes());
+                }
+            }
+            let mask = if masked { mask } else { [0; 4] };
+            if masked {
+                stream.extend_from_slice(&mask);
+            }
+            stream.extend(
+                payload
+                    .iter()
+                    .zip(mask.iter().cycle())
+                    .map(|(byte, mask)| byte ^ mask),
+            );
+        }
+        // Now and then the end is missing.
+        if cut < 100 {
+            stream.truncate(stream.len().saturating_sub(cut % 30).max(4));
+        }
+        stream
+    })
+}
+
 proptest! {
     #[test]
     fn header(data in grammar()) {
@@ -100,6 +171,11 @@ proptest! {
     }
 
     #[test]
+    fn websocket(data in frames()) {
+        checks::websocket(&data);
+    }
+
+    #[test]
     fn values(data in prop_oneof![grammar(), json()]) {
         checks::values(&data);
     }
@@ -109,12 +185,13 @@ type Check = fn(&[u8]);
 
 #[test]
 fn seeds() {
-    let targets: [(&str, Check); 5] = [
+    let targets: [(&str, Check); 6] = [
         ("header", checks::header),
         ("json_read", checks::json_read),
         ("json_write", checks::json_write),
         ("payload", checks::payload),
         ("values", checks::values),
+        ("websocket", checks::websocket),
     ];
     for (target, check) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
