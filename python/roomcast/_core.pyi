@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from types import GenericAlias
-from typing import Any, Generic, TypeVar, final
+from typing import Any, Generic, Literal, TypeVar, final
 
 from typing_extensions import Buffer
 
+from roomcast.errors import PacketError
 from roomcast.types import Limits, PacketType
 
 _S = TypeVar("_S")
@@ -69,8 +70,11 @@ class EncodedPacket:
         text: The Engine.IO text message: its type digit ``4``, then the Socket.IO packet.
         attachments: One Engine.IO binary message each, to follow the text without anything between.
         size: Bytes of all messages together, the text counted in UTF-8.
+        frames: All messages as WebSocket frames of a server, in one piece; made for the first recipient, then shared.
     """
 
+    @property
+    def frames(self) -> bytes: ...
     @property
     def text(self) -> str: ...
     @property
@@ -254,6 +258,65 @@ def encode(
     Source:
         socket.io-parser, ``Encoder.encode``.
     """
+
+def encode_frames(packets: Iterable[EncodedPacket | str], skip: int = 0, /) -> bytes:
+    """Return packets as WebSocket frames of a server, in one piece.
+
+    Args:
+        packets: In their order; a ``str`` is one text message.
+        skip: Messages of the first packet that are left out.
+
+    Cost:
+        Linear in the bytes; one crossing.
+
+    Source:
+        RFC 6455, section 5.2.
+    """
+
+@final
+class FrameReader:
+    """Turns the bytes that one client sends over its WebSocket into packets.
+
+    Args:
+        max_message: Bytes of the largest message, all its fragments together.
+        max_fragments: Fragments of one message.
+    """
+
+    def __new__(cls, max_message: int, max_fragments: int, /) -> FrameReader: ...
+    def feed(
+        self, data: bytes, decoder: Decoder | None = None, /
+    ) -> list[
+        Packet
+        | str
+        | bytes
+        | PacketError
+        | tuple[Literal["ping"], bytes]
+        | tuple[Literal["pong"]]
+        | tuple[Literal["close"], int]
+        | tuple[Literal["error"], int, str]
+        | None
+    ]:
+        """Return what is complete with these bytes, in order.
+
+        Args:
+            data: As it was read, cut anywhere.
+            decoder: Makes packets of messages. Without one they are ``str`` and ``bytes``.
+
+        Returns:
+            A packet; ``None`` for a message that is part of one whose attachments are missing; a ``str`` for a packet of
+            Engine.IO's own; a ``bytes`` for a binary message without a decoder; control frames as tuples, the close with
+            its code or 1005. What ends the reading is the last item: an error of the decoder, a close, or ``("error",
+            code, reason)`` with the close code to answer.
+
+        Raises:
+            RuntimeError: If it is called while it reads.
+
+        Cost:
+            Linear in the bytes; one crossing, and one copy of what is incomplete.
+
+        Source:
+            RFC 6455, sections 5 to 8.
+        """
 
 def encode_payload(
     packets: Iterable[EncodedPacket | str], skip: int, limit: int, /

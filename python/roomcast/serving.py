@@ -65,6 +65,7 @@ async def listen(app: ASGIApplication, host: str, port: int, *, max_size: int) -
         import uvicorn  # noqa: PLC0415  an optional dependency
 
         from roomcast.embedded import Embedded  # noqa: PLC0415  imports it
+        from roomcast.uvicorn import WebSocketProtocol  # noqa: PLC0415  as above
     except ImportError as error:
         command = 'pip install "roomcast[server]"'
         raise MissingDependencyError(f"serving needs uvicorn: {command}") from error
@@ -72,6 +73,7 @@ async def listen(app: ASGIApplication, host: str, port: int, *, max_size: int) -
         app,
         log_level="warning",
         access_log=False,
+        ws=WebSocketProtocol,
         ws_max_size=max_size,
         ws_ping_interval=None,
         ws_ping_timeout=None,

@@ -61,6 +61,7 @@ class Limits:
         send_buffer_mark: Bytes waiting for one connection above which awaiting an emit waits. asyncio's own mark.
         send_buffer_size: Bytes waiting for one connection at which it is closed as a slow client; one larger packet may enter
             an empty buffer.
+        max_fragments: Fragments of one WebSocket message. Beyond: closed with 1008. CVE-2026-48779.
         max_headers: Headers of a request. Beyond: 431. websockets' limit.
         max_head_size: Names and values of all headers of a request. Beyond: 431.
         max_url_size: Path and query of a request. Beyond: 414.
@@ -84,6 +85,7 @@ class Limits:
     max_namespaces: int = 64
     send_buffer_mark: int = 65_536
     send_buffer_size: int = 1_000_000
+    max_fragments: int = 1_024
     max_headers: int = 128
     max_head_size: int = 16_000
     max_url_size: int = 8_000

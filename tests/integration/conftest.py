@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import uvloop
 import websockets
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from roomcast import Server
 from roomcast.asgi import ASGIApp
@@ -116,8 +117,16 @@ PortOf = Callable[[Server], Awaitable[int]]
 Serve = Callable[[Server], Awaitable[Listening]]
 
 
+@pytest.fixture(params=["direct", "asgi"])
+def websockets_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Serve WebSockets directly, or by plain ASGI as under any other server."""
+    if request.param == "asgi":
+        monkeypatch.setattr("roomcast.uvicorn.WebSocketProtocol", WebSocketsSansIOProtocol)
+    return request.param
+
+
 @pytest.fixture
-async def servers() -> AsyncIterator[list[Server]]:
+async def servers(websockets_of: str) -> AsyncIterator[list[Server]]:
     """The servers that listen; all are closed at the end of the test."""
     servers: list[Server] = []
     yield servers

@@ -19,6 +19,9 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 RACES = 1000 if FULL else 30
 
+CLOSED = ("", "1000")
+"""The code of an ordinary close: none, or 1000 where ASGI is between."""
+
 
 @pytest.fixture
 def watched(io, log):
@@ -216,7 +219,8 @@ async def test_twice_a_websocket_in_races_upgrades_once(watched, poll, dial, log
                 outcomes.append(await wire.recv())
             except ConnectionError as error:
                 outcomes.append(str(error))
-        assert sorted(outcomes) == ["1000", "3probe"]
+        assert max(outcomes) == "3probe"
+        assert min(outcomes) in CLOSED
         winner = wires[outcomes.index("3probe")]
         winner.send("5", f'42["x",{number}]')
         await log.until((number,))
@@ -230,12 +234,12 @@ async def test_twice_a_websocket_during_the_upgrade_and_after_it(watched, poll, 
     first, second, third = [await dial(watched) for _ in range(3)]
     await first.upgrade(session.upgrade_query)
     assert (await second.upgrade(session.upgrade_query)).status == 101
-    assert await second.closed() == "1000"
+    assert await second.closed() in CLOSED
     first.send("2probe", "5", '42["x",1]')
     assert await first.recv() == "3probe"
     await log.until((1,))
     assert (await third.upgrade(session.upgrade_query)).status == 101
-    assert await third.closed() == "1000"
+    assert await third.closed() in CLOSED
     first.send('42["x",2]')
     await log.until((2,))
 
@@ -287,7 +291,7 @@ async def test_upgrade_that_hangs_is_given_up_and_the_session_stays(
     await wire.upgrade(session.upgrade_query)
     start = asyncio.get_running_loop().time()
     wire.send(*frames)
-    assert await wire.closed() == "1000"
+    assert await wire.closed() in CLOSED
     assert asyncio.get_running_loop().time() - start == pytest.approx(0.15, abs=0.08)
     wire.send("5", '42["x",1]')
     await session.sent('42["x",2]')
@@ -310,7 +314,7 @@ async def test_upgrade_with_a_wrong_first_packet_ends_at_once(watched, poll, dia
     wire = await dial(watched)
     await wire.upgrade(session.upgrade_query)
     wire.send(first, '42["x",1]', "5")
-    assert await wire.closed() == "1000"
+    assert await wire.closed() in CLOSED
     await session.sent('42["x",2]')
     assert log == [(2,)]
 

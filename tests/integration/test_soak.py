@@ -30,6 +30,7 @@ def io(monkeypatch):
     """A server in which everything that waits for a client waits a second at most."""
     monkeypatch.setattr("roomcast.engine.polling.LINGER", 0.5)
     monkeypatch.setattr("roomcast.engine.websocket.LINGER", 0.5)
+    monkeypatch.setattr("roomcast.engine.direct.LINGER", 0.5)
     io = Server(ping_interval=0.3, ping_timeout=0.7, upgrade_timeout=0.4, connect_timeout=1)
     io.event("in")(lambda socket, room: socket.join(str(room)))
     io.event("out")(lambda socket, room: socket.leave(str(room)))

@@ -8,12 +8,17 @@ from typing import Any, Final, Protocol
 from roomcast.engine.asgi import Scope, Send
 from roomcast.engine.checks import Refusal
 from roomcast.engine.compression import compress, negotiate
+from roomcast.engine.direct import DirectWebSocket
 from roomcast.engine.http import Header, respond
 from roomcast.engine.options import EngineOptions
 from roomcast.engine.origins import cors_headers, preflight_headers
 from roomcast.engine.requests import Request
+from roomcast.engine.websocket import ASGIWebSocket
 
-__all__ = ["Answers"]
+__all__ = ["TAKEOVER", "Answers"]
+
+TAKEOVER: Final = "roomcast.takeover"
+"""The extension of a server that hands its connections over; see `roomcast.uvicorn`."""
 
 PAYLOAD: Final = (b"content-type", b"text/plain; charset=UTF-8")
 RECEIVED: Final = (b"content-type", b"text/html")
@@ -104,23 +109,34 @@ class Answers:
         await respond(send, status, body.encode(), headers, kind="websocket.http")
 
     async def accept_websocket(
-        self, scope: Scope, send: Send, request: Request, sid: str | None = None
+        self,
+        scope: Scope,
+        send: Send,
+        request: Request,
+        websocket: ASGIWebSocket | DirectWebSocket,
+        sid: str | None = None,
     ) -> bool:
         """Send the 101; say whether the client was still there.
+
+        Args:
+            scope: The scope of the request.
+            send: ASGI's ``send``.
+            request: The request.
+            websocket: What the WebSocket will be; a direct one takes the connection over.
+            sid: The id of the connection that it opens, if it does.
 
         Source:
             engine.io answers with the first sub-protocol offered.
         """
         offered: list[str] = list(scope.get("subprotocols") or ())
+        # uvicorn before 0.54 leaves a list as it stood in the header.
+        subprotocol = offered[0].partition(",")[0].strip() if offered else None
         headers = await self._more(request, sid)
+        if isinstance(websocket, DirectWebSocket):
+            takeover = scope["extensions"][TAKEOVER]["takeover"]
+            return bool(takeover(websocket, subprotocol, headers))
         try:
-            await send(
-                {
-                    "type": "websocket.accept",
-                    "subprotocol": offered[0] if offered else None,
-                    "headers": headers,
-                }
-            )
+            await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
         except OSError:
             return False
         return True

@@ -38,8 +38,9 @@ from json import dumps
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from roomcast._core import EncodedPacket, decode_base64
+from roomcast._core import Decoder, EncodedPacket, Packet, decode_base64
 from roomcast.engine.requests import Request
+from roomcast.errors import PacketError
 from roomcast.events import EventEmitter, Listener
 
 if TYPE_CHECKING:
@@ -70,6 +71,17 @@ class ConnectionState(Enum):
 
 class Receiver(Protocol):
     """The layer above: takes the messages of a connection and its end."""
+
+    @property
+    def decoder(self) -> Decoder:
+        """What makes packets of its messages, for a transport that does so while it reads."""
+        ...
+
+    def on_packet(self, packet: Packet | None) -> None:
+        """Take what the decoder has made of a message: a packet, or ``None`` while attachments are missing."""
+
+    def on_packet_error(self, error: PacketError) -> None:
+        """Learn that a message was no packet."""
 
     def on_message(self, data: str | bytes) -> None:
         """Take one message; a text still starts with the type digit ``4``, so that nothing is copied to drop it."""
@@ -329,6 +341,23 @@ class Connection(EventEmitter):
             return
         self._alive(now)
         self._deliver(data)
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """What makes packets of its messages; ``None`` when it is not open."""
+        return None if self._receiver is None else self._receiver.decoder
+
+    def receive_packet(self, packet: Packet | None, now: float) -> None:
+        """Take what the decoder has made of a message; after the close it is ignored."""
+        if self.state is ConnectionState.OPEN:
+            self._alive(now)
+            assert self._receiver is not None
+            self._receiver.on_packet(packet)
+
+    def receive_error(self, error: PacketError) -> None:
+        """Take what the decoder has against a message; after the close it is ignored."""
+        if self._receiver is not None:
+            self._receiver.on_packet_error(error)
 
     def switch(self, transport: Transport, now: float) -> None:
         """Move to another transport: what comes from now on, in either direction, goes over it.

@@ -27,9 +27,11 @@ async def respond(
         status: The status.
         body: The body.
         headers: All headers but ``content-length``.
-        kind: ``http``, or ``websocket.http`` to refuse a WebSocket.
+        kind: ``http``, or ``websocket.http`` to refuse a WebSocket; there the server adds the length, and some do so twice.
     """
-    start = [*headers, (b"content-length", b"%d" % len(body))]
+    start = [*headers]
+    if kind == "http":
+        start.append((b"content-length", b"%d" % len(body)))
     try:
         await send({"type": f"{kind}.response.start", "status": status, "headers": start})
         await send({"type": f"{kind}.response.body", "body": body})

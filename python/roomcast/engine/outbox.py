@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from typing import Any, Final, Protocol
 
-from roomcast._core import EncodedPacket, encode_payload
+from roomcast._core import EncodedPacket, encode_frames, encode_payload
 from roomcast.engine.connection import Carrier, Sink
 from roomcast.types import Limits
 
@@ -47,11 +47,21 @@ class Flusher:
         congested: The outboxes above the mark.
     """
 
-    __slots__ = ("_dirty", "_loop", "congested", "mark", "size_limit")
+    __slots__ = (
+        "_dirty",
+        "_last_frames",
+        "_last_queue",
+        "_loop",
+        "congested",
+        "mark",
+        "size_limit",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self._loop = loop
         self._dirty: deque[Outbox] = deque()
+        self._last_queue: deque[EncodedPacket | str] = deque()
+        self._last_frames = b""
         self.congested: set[Outbox] = set()
         self.mark = limits.send_buffer_mark
         self.size_limit = limits.send_buffer_size
@@ -61,6 +71,15 @@ class Flusher:
         if not self._dirty:
             self._loop.call_soon(self._flush)
         self._dirty.append(outbox)
+
+    def frames_of(self, queue: "deque[EncodedPacket | str]", skip: int) -> bytes:
+        """Return the frames of packets; those of the last call again if they are the same."""
+        if skip:
+            return encode_frames(queue, skip)
+        if queue != self._last_queue:
+            self._last_queue = queue.copy()
+            self._last_frames = encode_frames(queue)
+        return self._last_frames
 
     def future(self) -> asyncio.Future[None]:
         """Return a new future of the loop."""
@@ -78,6 +97,8 @@ class Flusher:
                 if not count % SLICE and self._loop.time() >= end:
                     break
         finally:
+            self._last_queue.clear()
+            self._last_frames = b""
             if dirty:
                 self._loop.call_soon(self._flush)
 
@@ -179,6 +200,33 @@ class Outbox:
         for _ in range(whole):
             self.sent(self.queue.popleft())
         return payload
+
+    def take_frames(self) -> bytes:
+        """Take everything, as WebSocket frames.
+
+        Cost:
+            Where several outboxes of one tick hold the same packets, the frames are put together once.
+        """
+        queue, skip = self.queue, self.skip
+        first = queue[0]
+        if len(queue) == 1 and not skip and not isinstance(first, str):
+            frames = first.frames
+        else:
+            frames = self._flusher.frames_of(queue, skip)
+        queue.clear()
+        self.skip = 0
+        self.drained_to(0)
+        return frames
+
+    def drained_to(self, size: int) -> None:
+        """Learn how much of what was taken has not been sent; what came in the meantime counts again."""
+        self.size = size + sum(
+            [len(packet) if isinstance(packet, str) else packet.size for packet in self.queue]
+        )
+        if self.size > self._flusher.mark:
+            self._flusher.congested.add(self)
+        elif self._waiter is not None or self in self._flusher.congested:
+            self._relax()
 
     def sent(self, packet: EncodedPacket | str) -> None:
         """Learn that the transport has taken a packet."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
-from roomcast.engine.answers import Answers
+from roomcast.engine.answers import TAKEOVER, Answers
 from roomcast.engine.asgi import Receive, Scope, Send
 from roomcast.engine.checks import (
     ORIGIN_REFUSED,
@@ -30,6 +30,7 @@ from roomcast.engine.connection import (
     Settings,
     Timed,
 )
+from roomcast.engine.direct import DirectWebSocket
 from roomcast.engine.exchange import take_post, wait_poll
 from roomcast.engine.heartbeat import Timers
 from roomcast.engine.ids import generate_id
@@ -50,6 +51,8 @@ EngineMiddleware = Callable[[Request], Awaitable[None] | None]
 """Called with every request for the server; raising refuses it. A function or a coroutine function."""
 
 MiddlewareT = TypeVar("MiddlewareT", bound=EngineMiddleware)
+
+WebSocket = ASGIWebSocket | DirectWebSocket
 
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds that a server that closes waits for its lines to end, unless told otherwise."""
@@ -90,7 +93,7 @@ class Engine(EventEmitter):
         self.connections: dict[str, Connection] = {}
         self.counters: Counter[str] = Counter()
         self._lingering: dict[str, Connection] = {}
-        self._websockets: set[ASGIWebSocket] = set()
+        self._websockets: set[WebSocket] = set()
         self._on_connection = on_connection
         self._settings = Settings(
             options.ping_interval,
@@ -406,7 +409,7 @@ class Engine(EventEmitter):
         self,
         sid: str,
         request: Request,
-        transport: Polling | ASGIWebSocket,
+        transport: Polling | WebSocket,
         outbox: Outbox,
         place: Place,
     ) -> None:
@@ -453,13 +456,17 @@ class Engine(EventEmitter):
         self, scope: Scope, request: Request, receive: Receive, send: Send
     ) -> None:
         query = request.query
-        websocket = ASGIWebSocket(
-            receive,
-            send,
-            timers=self.timers,
-            max_size=self.options.limits.max_http_buffer_size,
-            count=self.count,
-        )
+        websocket: WebSocket
+        if TAKEOVER in (scope.get("extensions") or {}):
+            websocket = DirectWebSocket(self.timers, self.options.limits, self.count)
+        else:
+            websocket = ASGIWebSocket(
+                receive,
+                send,
+                timers=self.timers,
+                max_size=self.options.limits.max_http_buffer_size,
+                count=self.count,
+            )
         begin = self._upgrade if query.get("sid") else self._open_websocket
         refused = await begin(scope, request, query, websocket, send)
         if refused is not None:
@@ -478,7 +485,7 @@ class Engine(EventEmitter):
         scope: Scope,
         request: Request,
         query: Mapping[str, str],
-        websocket: ASGIWebSocket,
+        websocket: WebSocket,
         send: Send,
     ) -> Refusal | int | None:
         """Open a connection on a WebSocket, or return why not."""
@@ -488,11 +495,11 @@ class Engine(EventEmitter):
             sid = await self._admit(request, query, websocket=True)
             if not isinstance(sid, str):
                 return sid
-            if await self._answers.accept_websocket(scope, send, request, sid):
+            if await self._answers.accept_websocket(scope, send, request, websocket, sid):
                 if self._find(sid) is None:
                     self._open(sid, request, websocket, Outbox(self.flusher), place)
                 else:  # two were given the same id at the same moment
-                    await self._answers.close_websocket(send, 1000)
+                    await self._turn_away(websocket, send)
         return None
 
     async def _upgrade(
@@ -500,20 +507,27 @@ class Engine(EventEmitter):
         scope: Scope,
         request: Request,
         query: Mapping[str, str],
-        websocket: ASGIWebSocket,
+        websocket: WebSocket,
         send: Send,
     ) -> Refusal | int | None:
         """Let a connection on polling try a WebSocket, or return why not."""
         refused = await self._check(request, query, websocket=True)
         if refused is not None:
             return refused
-        accepted = await self._answers.accept_websocket(scope, send, request)
+        accepted = await self._answers.accept_websocket(scope, send, request, websocket)
         if accepted and not self._probe(self._find(query["sid"]), websocket):
-            # Differs from engine.io, which closes without a status.
-            await self._answers.close_websocket(send, 1000)
+            await self._turn_away(websocket, send)
         return None
 
-    def _probe(self, connection: Connection | None, websocket: ASGIWebSocket) -> bool:
+    async def _turn_away(self, websocket: WebSocket, send: Send) -> None:
+        """Close a WebSocket that was only accepted for that."""
+        if isinstance(websocket, DirectWebSocket):
+            websocket.end()
+        else:
+            # Differs from engine.io, which closes without a status.
+            await self._answers.close_websocket(send, 1000)
+
+    def _probe(self, connection: Connection | None, websocket: WebSocket) -> bool:
         """Let a connection try a WebSocket, unless it is trying one, has moved, or has closed."""
         if connection is None or connection.probe is not None:
             return False

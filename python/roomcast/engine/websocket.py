@@ -219,7 +219,8 @@ class ASGIWebSocket:
             text: str | None = message.get("text")
             data: bytes = message.get("bytes") or b""
             peer = self.peer
-            assert peer is not None
+            if peer is None:
+                continue  # it was only accepted to be closed
             if self._too_big(data if text is None else text):
                 self._close_code = MESSAGE_TOO_BIG
                 self._count("max_http_buffer_size")

@@ -62,7 +62,7 @@ class Parked:
         self._sizes[client] = size
         while self._total > self._limit:
             largest = max(self._sizes, key=self._sizes.__getitem__)
-            largest.fail(PacketError(PacketErrorKind.PACKET_TOO_LARGE, 0))
+            largest.on_packet_error(PacketError(PacketErrorKind.PACKET_TOO_LARGE, 0))
             self.set(largest, 0)
 
 
@@ -71,6 +71,7 @@ class Client:
 
     Attributes:
         conn: The Engine.IO connection.
+        decoder: What makes packets of its messages.
         sockets: The sockets that are connected, by namespace.
 
     Source:
@@ -80,12 +81,12 @@ class Client:
     __slots__ = (
         "__weakref__",
         "_connect_deadline",
-        "_decoder",
         "_packet_deadline",
         "_pending",
         "_server",
         "conn",
         "deadline",
+        "decoder",
         "sockets",
         "tick",
     )
@@ -93,7 +94,7 @@ class Client:
     def __init__(self, server: "Server", conn: Connection) -> None:
         """Take a new connection, which must join a namespace in time."""
         self._server = server
-        self._decoder = Decoder(server.options.limits)
+        self.decoder = Decoder(server.options.limits)
         self._pending: dict[str, Socket] = {}
         self.conn = conn
         self.sockets: dict[str, Socket] = {}
@@ -106,10 +107,14 @@ class Client:
     def on_message(self, data: str | bytes) -> None:
         """Take the next message of the connection; a text still has Engine.IO's type digit."""
         try:
-            packet = self._decoder.feed(data, 1 if isinstance(data, str) else 0)
+            packet = self.decoder.feed(data, 1 if isinstance(data, str) else 0)
         except PacketError as error:
-            self.fail(error)
-            return
+            self.on_packet_error(error)
+        else:
+            self.on_packet(packet)
+
+    def on_packet(self, packet: Packet | None) -> None:
+        """Take a packet, or learn that attachments of one are missing."""
         if packet is None:
             self._park()
             return
@@ -119,7 +124,7 @@ class Client:
 
     def on_close(self, reason: str, details: str | None) -> None:
         """Let all sockets go: the connection has ended."""
-        self._decoder.close()
+        self.decoder.close()
         self._unpark()
         self._server.engine.timers.remove(self)
         sockets = [*self._pending.values(), *self.sockets.values()]
@@ -131,11 +136,11 @@ class Client:
         """Close a connection that joined no namespace, or did not finish its packet, in time."""
         self.deadline = inf
         if now >= self._packet_deadline:
-            self.fail(PacketError(PacketErrorKind.PACKET_TOO_SLOW, 0))
+            self.on_packet_error(PacketError(PacketErrorKind.PACKET_TOO_SLOW, 0))
         else:
             self.conn.close("forced close", "no namespace joined in time")
 
-    def fail(self, error: PacketError) -> None:
+    def on_packet_error(self, error: PacketError) -> None:
         """Close the connection because of what the peer has sent."""
         log.info("closing %s: %s", printable(self.conn.request.address), error)
         try:
@@ -223,7 +228,7 @@ class Client:
             timers, limits = self._server.engine.timers, self._server.options.limits
             self._packet_deadline = timers.now() + limits.max_packet_time
             self._reschedule()
-        self._server.parked.set(self, self._decoder.pending_size)
+        self._server.parked.set(self, self.decoder.pending_size)
 
     def _unpark(self) -> None:
         if self._packet_deadline != inf:

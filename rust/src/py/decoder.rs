@@ -88,7 +88,7 @@ impl Decoder {
         }
     }
 
-    fn close(&self) {
+    pub(super) fn close(&self) {
         let old = std::mem::replace(&mut *self.lock(), State::Closed);
         drop(old);
     }
@@ -109,12 +109,6 @@ impl Decoder {
     }
 
     fn feed_text(&self, text: &Bound<'_, PyString>, start: usize) -> PyResult<Option<Packet>> {
-        let expected = match &*self.lock() {
-            State::Idle => Ok(()),
-            State::Collecting(_) => Err(PacketErrorKind::UnexpectedText),
-            State::Closed => Err(PacketErrorKind::DecoderClosed),
-        };
-        expected.map_err(|kind| PacketError::new(kind, 0))?;
         let repaired;
         let whole = if let Some(ascii) = buffers::ascii_str(text) {
             ascii
@@ -124,12 +118,18 @@ impl Decoder {
             repaired = without_surrogates(text)?;
             repaired.to_str()?
         };
-        let outcome = decode_text(
-            text.py(),
-            whole.get(start..).unwrap_or_default(),
-            &self.limits,
-        )?;
-        match outcome {
+        self.feed_str(text.py(), whole.get(start..).unwrap_or_default())
+    }
+
+    /// Take a text message without Engine.IO's digit.
+    pub(super) fn feed_str(&self, py: Python<'_>, text: &str) -> PyResult<Option<Packet>> {
+        let expected = match &*self.lock() {
+            State::Idle => Ok(()),
+            State::Collecting(_) => Err(PacketErrorKind::UnexpectedText),
+            State::Closed => Err(PacketErrorKind::DecoderClosed),
+        };
+        expected.map_err(|kind| PacketError::new(kind, 0))?;
+        match decode_text(py, text, &self.limits)? {
             Outcome::Finished(packet) => Ok(Some(packet)),
             Outcome::Unfinished(unfinished) => {
                 let old =
@@ -140,7 +140,11 @@ impl Decoder {
         }
     }
 
-    fn feed_attachment(&self, attachment: &Bound<'_, PyBytes>) -> PyResult<Option<Packet>> {
+    /// Take a binary message.
+    pub(super) fn feed_attachment(
+        &self,
+        attachment: &Bound<'_, PyBytes>,
+    ) -> PyResult<Option<Packet>> {
         let complete = self
             .collect(attachment)
             .map_err(|kind| PacketError::new(kind, 0))?;

@@ -8,6 +8,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::buffers::{self, Chars, Shape};
@@ -18,6 +19,7 @@ use crate::engineio::binary_message;
 use crate::json::write;
 use crate::limits::Limits;
 use crate::socketio::{PacketType, PayloadKind, check_payload, is_reserved};
+use crate::websocket::{Opcode, write_frame};
 
 /// Room in front of namespace, id and payload: `4`, the type, five digits of attachments, `-`.
 const MARGIN: usize = 8;
@@ -234,13 +236,14 @@ fn write_margin(
 
 /// A packet in its wire form, immutable and shared by all its recipients.
 #[pyclass(frozen, module = "roomcast.codec")]
-#[derive(Debug)]
 pub(super) struct EncodedPacket {
     pub(super) text: Py<PyString>,
     pub(super) attachments: Py<PyTuple>,
     size: usize,
     /// The attachments as they stand in payloads, made for the first one: the recipients of a broadcast share them.
     binary_messages: OnceLock<Box<[Box<[u8]>]>>,
+    /// All its WebSocket frames in one piece, made for the first recipient.
+    frames: PyOnceLock<Py<PyBytes>>,
 }
 
 impl EncodedPacket {
@@ -255,7 +258,34 @@ impl EncodedPacket {
             attachments: PyTuple::new(py, wire.attachments)?.unbind(),
             size: wire.length + attached,
             binary_messages: OnceLock::new(),
+            frames: PyOnceLock::new(),
         })
+    }
+
+    /// Write the server's frames of the messages behind the first `skip`.
+    pub(super) fn write_frames(
+        &self,
+        py: Python<'_>,
+        out: &mut Vec<u8>,
+        skip: usize,
+    ) -> PyResult<()> {
+        if skip == 0 {
+            if let Some(frames) = self.frames.get(py) {
+                out.extend_from_slice(frames.as_bytes(py));
+                return Ok(());
+            }
+            write_frame(out, Opcode::Text, self.text.bind(py).to_str()?.as_bytes());
+        }
+        for attachment in self
+            .attachments
+            .bind(py)
+            .iter_borrowed()
+            .skip(skip.saturating_sub(1))
+        {
+            let attachment = attachment.cast::<PyBytes>()?;
+            write_frame(out, Opcode::Binary, attachment.as_bytes());
+        }
+        Ok(())
     }
 
     /// The attachments as they stand in payloads.
@@ -286,6 +316,19 @@ impl EncodedPacket {
     #[getter]
     fn size(&self) -> usize {
         self.size
+    }
+
+    #[getter]
+    fn frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let frames = self.frames.get_or_try_init(py, || {
+            let mut out = scratch::take();
+            out.clear();
+            let written = self.write_frames(py, &mut out, 0);
+            let frames = PyBytes::new(py, &out).unbind();
+            scratch::put(out);
+            written.map(|()| frames)
+        })?;
+        Ok(frames.bind(py).clone())
     }
 }
 

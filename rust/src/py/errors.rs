@@ -23,13 +23,21 @@ fn exception<'py>(
     }
 }
 
+static PACKET_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// Whether an exception is about what a peer has sent.
+pub(super) fn is_packet_error(py: Python<'_>, error: &PyErr) -> bool {
+    PACKET_ERROR
+        .import(py, MODULE, "PacketError")
+        .is_ok_and(|class| error.is_instance(py, class))
+}
+
 impl From<PacketError> for PyErr {
     fn from(error: PacketError) -> Self {
-        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         Python::attach(|py| {
             exception(
                 py,
-                &CLASS,
+                &PACKET_ERROR,
                 "PacketError",
                 (error.kind.as_str(), error.offset),
             )

@@ -14,6 +14,7 @@ mod payload;
 mod raw_json;
 mod rooms;
 mod scratch;
+mod websocket;
 
 use pyo3::prelude::*;
 
@@ -31,4 +32,6 @@ mod _core {
     use super::raw_json::RawJson;
     #[pymodule_export]
     use super::rooms::Rooms;
+    #[pymodule_export]
+    use super::websocket::{FrameReader, encode_frames};
 }
