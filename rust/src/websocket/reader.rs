@@ -219,12 +219,13 @@ impl Reader {
         let held = usize::from(self.held);
         let message = self.buffer.len().saturating_sub(held);
         let mut joined = [0; MAX_HELD];
-        let mut length = 0;
-        let bytes = self.buffer.iter().skip(message).chain(rest);
-        for (place, byte) in joined.iter_mut().zip(bytes) {
+        for (place, byte) in joined.iter_mut().zip(self.buffer.iter().skip(message)) {
             *place = *byte;
-            length += 1;
         }
+        for (place, byte) in joined.iter_mut().skip(held).zip(rest) {
+            *place = *byte;
+        }
+        let length = held.saturating_add(rest.len()).min(MAX_HELD);
         self.buffer.truncate(message);
         self.held = 0;
         let joined = joined.get(..length).unwrap_or_default();
