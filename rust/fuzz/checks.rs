@@ -9,8 +9,10 @@ use _core::json::read::{Builder, Text, Validator, read};
 use _core::json::{scan, write};
 use _core::limits::Limits;
 use _core::socketio::header::{Header, read_header};
+use _core::websocket::deflate::{Inflater, compress_message};
 use _core::websocket::{
-    CloseCode, Message, Opcode, Reader, ReaderLimits, Role, write_frame, write_masked_frame,
+    CloseCode, Message, Opcode, Reader, ReaderLimits, Role, frame_header, write_frame,
+    write_masked_frame,
 };
 use tungstenite::protocol::{self as oracle, WebSocket, WebSocketConfig, frame};
 
@@ -467,16 +469,16 @@ impl From<Message<'_>> for Received {
 /// Larger than a control frame, which counts as a message in the oracle.
 const MAX_MESSAGE: usize = 300;
 
+const LIMITS_OF_MESSAGES: ReaderLimits = ReaderLimits {
+    max_message: MAX_MESSAGE,
+    max_fragments: usize::MAX,
+};
+
 /// Feed a stream in chunks; return the messages, and the fault if there is one.
 fn receive<'a>(
-    role: Role,
+    mut reader: Reader,
     chunks: impl Iterator<Item = &'a [u8]>,
 ) -> (Vec<Received>, Option<CloseCode>) {
-    let limits = ReaderLimits {
-        max_message: MAX_MESSAGE,
-        max_fragments: usize::MAX,
-    };
-    let mut reader = Reader::new(role, limits);
     let mut messages = Vec::new();
     let mut fault = None;
     // What another connection has left in it is of no matter.
@@ -583,9 +585,11 @@ pub(crate) fn websocket(data: &[u8]) {
         Role::Client
     };
     let seed = u32::from_le_bytes(*head);
-    let (messages, fault) = receive(role, std::iter::once(stream));
+    deflate(role, stream, seed);
+    let reader = || Reader::new(role, LIMITS_OF_MESSAGES);
+    let (messages, fault) = receive(reader(), std::iter::once(stream));
     assert_eq!(
-        receive(role, chunks(stream, seed)),
+        receive(reader(), chunks(stream, seed)),
         (messages.clone(), fault),
         "{role:?} {stream:?}"
     );
@@ -630,11 +634,48 @@ pub(crate) fn websocket(data: &[u8]) {
         expected.push(message);
     }
     assert_eq!(
-        receive(role, chunks(&written, seed)),
+        receive(reader(), chunks(&written, seed)),
         (expected.clone(), None)
     );
     assert_eq!(
         receive_by_oracle(role, &written, MAX_MESSAGE),
         (expected, true)
     );
+}
+
+/// However a stream is cut that may be compressed, it holds the same messages, none of them beyond the limit; and what is
+/// compressed comes back.
+fn deflate(role: Role, stream: &[u8], seed: u32) {
+    for takeover in [false, true] {
+        let reader = || Reader::with_deflate(role, LIMITS_OF_MESSAGES, Inflater::new(takeover));
+        let (messages, fault) = receive(reader(), std::iter::once(stream));
+        let (cut, cut_fault) = receive(reader(), chunks(stream, seed));
+        // The fault may be another one: what is wrong in two ways is found wrong in the first that shows.
+        assert_eq!(messages, cut, "{role:?} {stream:?}");
+        assert_eq!(fault.is_some(), cut_fault.is_some(), "{role:?} {stream:?}");
+        for message in messages {
+            let length = match message {
+                Received::Text(text) => text.len(),
+                Received::Binary(bytes) | Received::Ping(bytes) | Received::Pong(bytes) => {
+                    bytes.len()
+                }
+                Received::Close(_) => 0,
+            };
+            assert!(length <= MAX_MESSAGE, "{role:?} {stream:?}");
+        }
+    }
+    let Some(compressed) = compress_message(stream) else {
+        return;
+    };
+    assert!(compressed.len() < stream.len(), "{stream:?}");
+    let mut written = Vec::new();
+    frame_header(&mut written, Opcode::Binary, compressed.len(), true);
+    written.extend_from_slice(&compressed);
+    let limits = ReaderLimits {
+        max_message: stream.len(),
+        ..LIMITS_OF_MESSAGES
+    };
+    let reader = Reader::with_deflate(Role::Client, limits, Inflater::new(false));
+    let expected = (vec![Received::Binary(stream.to_vec())], None);
+    assert_eq!(receive(reader, chunks(&written, seed)), expected);
 }

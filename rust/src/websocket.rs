@@ -1,9 +1,11 @@
 //! WebSocket frames and messages (RFC 6455), as bytes: neither the handshake, nor the replies to pings and closes, nor
 //! sockets. Knows nothing of what messages mean, nor of Python.
 //!
-//! [`Reader`] turns the chunks that arrive into messages; the functions of [`writer`] put messages into frames.
+//! [`Reader`] turns the chunks that arrive into messages; the functions of [`writer`] put messages into frames; [`deflate`]
+//! makes them shorter where that was agreed.
 
 mod close;
+pub mod deflate;
 mod header;
 mod mask;
 mod reader;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use _core::engineio::{SEPARATOR, binary_message};
+use _core::websocket::deflate::compress_message;
 use proptest::prelude::*;
 
 #[path = "../fuzz/checks.rs"]
@@ -78,8 +79,9 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Frames of one end of a connection, most of them in their place, behind the four bytes that say how they are read.
-fn frames() -> impl Strategy<Value = Vec<u8>> {
+/// Frames of one end of a connection, most of them in their place, behind the four bytes that say how they are read; messages
+/// are compressed or not.
+fn frames(compressed: bool) -> impl Strategy<Value = Vec<u8>> {
     let first = prop_oneof![
         12 => proptest::sample::select(vec![0x81_u8, 0x82, 0x01, 0x02, 0x00, 0x00, 0x80, 0x80, 0x89, 0x8a]),
         1 => Just(0x88),
@@ -111,42 +113,49 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
     );
     let frame = (first, payload, any::<[u8; 4]>(), odd);
     let head = any::<[u8; 4]>();
-    (head, proptest::collection::vec(frame, 0..8), 0..400_usize).prop_map(|(head, frames, cut)| {
-        let mut stream = head.to_vec();
-        let server = head[0] & 1 == 0;
-        for (first, payload, mask, (other, size)) in frames {
-            let masked = server != other;
-            let length = payload.len() as u64;
-            let bit = if masked { 0x80 } else { 0 };
-            stream.push(first);
-            match size {
-                0 if length < 126 => stream.push(bit | length as u8),
-                0 | 2 => {
-                    stream.push(bit | 0x7e);
-                    stream.extend_from_slice(&(length as u16).to_be_bytes());
+    (head, proptest::collection::vec(frame, 0..8), 0..400_usize).prop_map(
+        move |(head, frames, cut)| {
+            let mut stream = head.to_vec();
+            let server = head[0] & 1 == 0;
+            for (mut first, mut payload, mask, (other, size)) in frames {
+                if compressed && matches!(first, 0x01 | 0x02 | 0x81 | 0x82) {
+                    first |= 0x40;
+                    let message = payload.repeat(1 + usize::from(head[1] % 16));
+                    payload = compress_message(&message).unwrap_or(payload);
                 }
-                _ => {
-                    stream.push(bit | 0x7f);
-                    stream.extend_from_slice(&length.to_be_bytes());
+                let masked = server != other;
+                let length = payload.len() as u64;
+                let bit = if masked { 0x80 } else { 0 };
+                stream.push(first);
+                match size {
+                    0 if length < 126 => stream.push(bit | length as u8),
+                    0 | 2 => {
+                        stream.push(bit | 0x7e);
+                        stream.extend_from_slice(&(length as u16).to_be_bytes());
+                    }
+                    _ => {
+                        stream.push(bit | 0x7f);
+                        stream.extend_from_slice(&length.to_be_bytes());
+                    }
                 }
+                let mask = if masked { mask } else { [0; 4] };
+                if masked {
+                    stream.extend_from_slice(&mask);
+                }
+                stream.extend(
+                    payload
+                        .iter()
+                        .zip(mask.iter().cycle())
+                        .map(|(byte, mask)| byte ^ mask),
+                );
             }
-            let mask = if masked { mask } else { [0; 4] };
-            if masked {
-                stream.extend_from_slice(&mask);
+            // Now and then the end is missing.
+            if cut < 100 {
+                stream.truncate(stream.len().saturating_sub(cut % 30).max(4));
             }
-            stream.extend(
-                payload
-                    .iter()
-                    .zip(mask.iter().cycle())
-                    .map(|(byte, mask)| byte ^ mask),
-            );
-        }
-        // Now and then the end is missing.
-        if cut < 100 {
-            stream.truncate(stream.len().saturating_sub(cut % 30).max(4));
-        }
-        stream
-    })
+            stream
+        },
+    )
 }
 
 proptest! {
@@ -171,7 +180,12 @@ proptest! {
     }
 
     #[test]
-    fn websocket(data in frames()) {
+    fn compressed_websocket(data in frames(true)) {
+        checks::websocket(&data);
+    }
+
+    #[test]
+    fn websocket(data in frames(false)) {
         checks::websocket(&data);
     }
 

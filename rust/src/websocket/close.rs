@@ -20,6 +20,7 @@ impl CloseCode {
     pub(super) const MESSAGE_IN_MESSAGE: Self = Self(1002, "new message before the end of another");
     pub(super) const ILLEGAL_CLOSE: Self = Self(1002, "illegal close code");
     pub(super) const INVALID_UTF8: Self = Self(1007, "text is not UTF-8");
+    pub(super) const NOT_DEFLATED: Self = Self(1007, "message is not deflated");
     pub(super) const TOO_MANY_FRAGMENTS: Self = Self(1008, "too many fragments");
     pub(super) const TOO_BIG: Self = Self(1009, "message too big");
 }

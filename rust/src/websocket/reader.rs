@@ -12,6 +12,8 @@
 //! message and, behind it, the bytes of a control frame. A message that lies in one frame and one chunk takes none of
 //! this: it goes through the `scratch` that all connections share. Between messages a reader holds no memory.
 //!
+//! A compressed message is inflated into `buffer` as it comes.
+//!
 //! The end is one state, `closed`: after a close frame, after a fault, or when the sink has had enough. Bytes that come
 //! later are not looked at. Not handled here: what to answer, and when to close the transport.
 //!
@@ -20,6 +22,7 @@
 use std::mem;
 
 use super::close::read_close;
+use super::deflate::Inflater;
 use super::header::{Header, MAX_CONTROL, MAX_HEADER, Opcode};
 use super::mask::{mask_behind, mask_in_place, mask_into};
 use super::{CloseCode, Role, utf8};
@@ -76,6 +79,8 @@ type Sink<'a> = dyn FnMut(Message<'_>) -> bool + 'a;
 pub struct Reader {
     limits: ReaderLimits,
     buffer: Vec<u8>,
+    /// Where compression was agreed.
+    inflater: Option<Box<Inflater>>,
     /// Bytes of the frame's payload that have not come.
     left: usize,
     /// Frames of the message, this one included.
@@ -84,6 +89,8 @@ pub struct Reader {
     mask: [u8; 4],
     role: Role,
     begun: Option<Opcode>,
+    /// Whether the message that is begun is compressed.
+    compressed: bool,
     /// Whether the message ends with the frame.
     fin: bool,
     /// Bytes at the end of `buffer` that are not of the message.
@@ -109,16 +116,25 @@ impl Reader {
         Self {
             limits,
             buffer: Vec::new(),
+            inflater: None,
             left: 0,
             fragments: 0,
             mask: [0; 4],
             role,
             begun: None,
+            compressed: false,
             fin: false,
             held: 0,
             unfinished: 0,
             closed: false,
         }
+    }
+
+    /// A reader of a connection whose handshake has agreed on permessage-deflate.
+    pub fn with_deflate(role: Role, limits: ReaderLimits, inflater: Inflater) -> Self {
+        let mut reader = Self::new(role, limits);
+        reader.inflater = Some(Box::new(inflater));
+        reader
     }
 
     /// Hand every message that `chunk` completes to `sink`, in order; keep what is incomplete.
@@ -144,6 +160,9 @@ impl Reader {
         }
         let open = self.read(chunk, scratch, sink);
         self.closed = !matches!(open, Ok(true));
+        if self.closed {
+            self.inflater = None;
+        }
         if self.closed || self.buffer.is_empty() {
             self.buffer = Vec::new();
         }
@@ -161,7 +180,7 @@ impl Reader {
             if self.left > 0 {
                 let (payload, tail) = rest.split_at_checked(self.left).unwrap_or((rest, &[]));
                 rest = tail;
-                if !self.payload(payload, sink)? {
+                if !self.payload(payload, scratch, sink)? {
                     return Ok(false);
                 }
                 continue;
@@ -200,12 +219,13 @@ impl Reader {
         let held = usize::from(self.held);
         let message = self.buffer.len().saturating_sub(held);
         let mut joined = [0; MAX_HELD];
-        let mut length = 0;
-        let bytes = self.buffer.iter().skip(message).chain(rest);
-        for (place, byte) in joined.iter_mut().zip(bytes) {
+        for (place, byte) in joined.iter_mut().zip(self.buffer.iter().skip(message)) {
             *place = *byte;
-            length += 1;
         }
+        for (place, byte) in joined.iter_mut().skip(held).zip(rest) {
+            *place = *byte;
+        }
+        let length = held.saturating_add(rest.len()).min(MAX_HELD);
         self.buffer.truncate(message);
         self.held = 0;
         let joined = joined.get(..length).unwrap_or_default();
@@ -230,7 +250,8 @@ impl Reader {
         let Some(header) = Header::read(bytes, self.role)? else {
             return Ok(Step::Incomplete);
         };
-        if header.rsv1 {
+        // Set on the first frame of a compressed message, and on no other.
+        if header.rsv1 && (self.inflater.is_none() || header.opcode == Opcode::Continuation) {
             return Err(CloseCode::RESERVED_BITS);
         }
         let end = header.size.saturating_add(header.length);
@@ -239,7 +260,7 @@ impl Reader {
             let Some(payload) = whole else {
                 return Ok(Step::Incomplete);
             };
-            let payload = self.unmasked(payload, header.mask, scratch);
+            let payload = unmasked(self.role, payload, header.mask, scratch);
             let close = header.opcode == Opcode::Close;
             let open = hand_on(header.opcode, payload, sink)? && !close;
             return Ok(if open { Step::Took(end) } else { Step::Closed });
@@ -247,9 +268,9 @@ impl Reader {
 
         self.begin(&header)?;
         match whole {
-            Some(payload) if header.fin && header.opcode != Opcode::Continuation => {
+            Some(payload) if header.fin && self.fragments == 1 && !self.compressed => {
                 self.begun = None;
-                let payload = self.unmasked(payload, header.mask, scratch);
+                let payload = unmasked(self.role, payload, header.mask, scratch);
                 let open = hand_on(header.opcode, payload, sink)?;
                 Ok(if open { Step::Took(end) } else { Step::Closed })
             }
@@ -258,7 +279,7 @@ impl Reader {
                 self.mask = header.mask;
                 self.fin = header.fin;
                 // Nothing will come that could end an empty fragment.
-                let open = header.length > 0 || self.payload(&[], sink)?;
+                let open = header.length > 0 || self.payload(&[], scratch, sink)?;
                 Ok(if open {
                     Step::Took(header.size)
                 } else {
@@ -270,19 +291,28 @@ impl Reader {
 
     /// Begin a data frame, if it may stand here and its payload is not too long.
     fn begin(&mut self, header: &Header) -> Result<(), CloseCode> {
-        let so_far = match (self.begun, header.opcode) {
+        match (self.begun, header.opcode) {
             (None, Opcode::Continuation) => return Err(CloseCode::NOTHING_TO_CONTINUE),
-            (Some(_), Opcode::Continuation) => self.buffer.len(),
+            (Some(_), Opcode::Continuation) => {}
             (Some(_), _) => return Err(CloseCode::MESSAGE_IN_MESSAGE),
             (None, opcode) => {
                 self.begun = Some(opcode);
+                self.compressed = header.rsv1;
                 self.fragments = 0;
                 self.unfinished = 0;
-                0
+                if let Some(inflater) = &mut self.inflater {
+                    inflater.begin();
+                }
             }
-        };
-        if header.length > self.limits.max_message.saturating_sub(so_far) {
-            return Err(CloseCode::TOO_BIG);
+        }
+        let limit = self.limits.max_message;
+        match &mut self.inflater {
+            Some(inflater) if self.compressed => inflater.announce(header.length, limit)?,
+            // Between frames the buffer holds the message and nothing else.
+            _ if header.length > limit.saturating_sub(self.buffer.len()) => {
+                return Err(CloseCode::TOO_BIG);
+            }
+            _ => {}
         }
         self.fragments = self.fragments.saturating_add(1);
         if self.fragments > self.limits.max_fragments {
@@ -292,18 +322,26 @@ impl Reader {
     }
 
     /// Append what has come of a data frame; hand the message on if that was the end of it. Says whether more may follow.
-    fn payload(&mut self, payload: &[u8], sink: &mut Sink<'_>) -> Result<bool, CloseCode> {
-        self.reserve(payload.len());
+    fn payload(
+        &mut self,
+        payload: &[u8],
+        scratch: &mut Vec<u8>,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, CloseCode> {
         let start = self.buffer.len();
-        self.buffer.extend_from_slice(payload);
-        let new = self.buffer.get_mut(start..).unwrap_or_default();
-        if self.role == Role::Server {
-            mask_in_place(new, self.mask);
-            self.mask = mask_behind(self.mask, payload.len());
+        if self.compressed {
+            self.inflate(payload, scratch)?;
+        } else {
+            self.append(payload);
         }
+        self.mask = mask_behind(self.mask, payload.len());
         self.left = self.left.saturating_sub(payload.len());
 
         if self.left == 0 && self.fin {
+            let limit = self.limits.max_message;
+            if let (true, Some(inflater)) = (self.compressed, &mut self.inflater) {
+                inflater.end(&mut self.buffer, limit)?;
+            }
             let message = mem::take(&mut self.buffer);
             let opcode = self.begun.take().unwrap_or(Opcode::Binary);
             return hand_on(opcode, &message, sink);
@@ -316,6 +354,26 @@ impl Reader {
         Ok(true)
     }
 
+    /// Append a payload as it is.
+    fn append(&mut self, payload: &[u8]) {
+        self.reserve(payload.len());
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(payload);
+        if self.role == Role::Server {
+            let new = self.buffer.get_mut(start..).unwrap_or_default();
+            mask_in_place(new, self.mask);
+        }
+    }
+
+    /// Append what a payload becomes.
+    fn inflate(&mut self, payload: &[u8], scratch: &mut Vec<u8>) -> Result<(), CloseCode> {
+        let payload = unmasked(self.role, payload, self.mask, scratch);
+        match &mut self.inflater {
+            Some(inflater) => inflater.inflate(payload, &mut self.buffer, self.limits.max_message),
+            None => Ok(()),
+        }
+    }
+
     /// Make room for so many bytes, and for as many again as the message has: each byte is moved a few times at most. The
     /// last frame says where the message ends, so there is no room made behind that.
     fn reserve(&mut self, length: usize) {
@@ -325,20 +383,25 @@ impl Reader {
             self.buffer.reserve_exact(room);
         }
     }
+}
 
-    /// The payload without its mask, in `scratch` where there is one.
-    fn unmasked<'a>(&self, payload: &'a [u8], mask: [u8; 4], scratch: &'a mut Vec<u8>) -> &'a [u8] {
-        if self.role == Role::Client {
-            return payload;
-        }
-        // Never made shorter, so that no byte is filled twice.
-        if scratch.len() < payload.len() {
-            scratch.resize(payload.len(), 0);
-        }
-        let out = scratch.get_mut(..payload.len()).unwrap_or_default();
-        mask_into(out, payload, mask);
-        out
+/// The payload without its mask, in `scratch` where there is one.
+fn unmasked<'a>(
+    role: Role,
+    payload: &'a [u8],
+    mask: [u8; 4],
+    scratch: &'a mut Vec<u8>,
+) -> &'a [u8] {
+    if role == Role::Client {
+        return payload;
     }
+    // Never made shorter, so that no byte is filled twice.
+    if scratch.len() < payload.len() {
+        scratch.resize(payload.len(), 0);
+    }
+    let out = scratch.get_mut(..payload.len()).unwrap_or_default();
+    mask_into(out, payload, mask);
+    out
 }
 
 /// Check what only the whole payload shows, and hand the message on; say whether the sink wants more.

@@ -1,0 +1,345 @@
+//! The header `Sec-WebSocket-Extensions`: what a client offers, and what is answered.
+//!
+//! Source: RFC 6455 section 9.1 (the grammar), RFC 7692 sections 5 and 7.1.
+
+use std::fmt;
+
+use super::Inflater;
+
+const NAME: &str = "permessage-deflate";
+
+/// Names of extensions and of parameters in one header; one more is malformed. What is in use offers one extension with at
+/// most four parameters. Source: roomcast.
+const MAX_TOKENS: usize = 64;
+
+/// The window of a deflate stream, as the exponent of its bytes.
+const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=15;
+
+/// zlib writes no raw stream with a window of 256 bytes.
+const MIN_SERVER_BITS: u8 = 9;
+
+/// The header is no list of extensions: to be answered by 400.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MalformedOffer;
+
+impl fmt::Display for MalformedOffer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("malformed list of extensions")
+    }
+}
+
+impl std::error::Error for MalformedOffer {}
+
+/// How the messages of one connection are compressed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Agreement {
+    /// For [`super::Deflater::new`], 9 to 15; connections that have this in common share compressed messages.
+    pub server_max_window_bits: u8,
+    /// Whether the client asked for a window, and so wants to be told.
+    tell_server_bits: bool,
+    /// Whether each message of the client stands alone.
+    pub client_no_context_takeover: bool,
+}
+
+impl Agreement {
+    /// The header's value in the response.
+    pub fn response(&self) -> String {
+        let mut response = format!("{NAME}; server_no_context_takeover");
+        if self.client_no_context_takeover {
+            response.push_str("; client_no_context_takeover");
+        }
+        if self.tell_server_bits {
+            response.push_str("; server_max_window_bits=");
+            response.push_str(&self.server_max_window_bits.to_string());
+        }
+        response
+    }
+
+    /// What the connection's reader inflates with.
+    pub const fn inflater(&self) -> Inflater {
+        Inflater::new(!self.client_no_context_takeover)
+    }
+}
+
+/// Choose the first offer of a header that can be met; `None` where there is none, and nothing is compressed.
+///
+/// An offer with an unknown parameter, a repeated one, or a value that the parameter does not have is declined, as the
+/// specification demands; and so is a value in quotes, which nobody sends.
+///
+/// # Arguments
+///
+/// `header` is the value, or the values of several such headers joined by commas. With `client_no_context_takeover` every
+/// client is told to keep no context, not only those that offer it: connections then hold no inflater between messages.
+///
+/// # Errors
+///
+/// [`MalformedOffer`] where any part of the header breaks the grammar, or it is too long to be meant.
+pub fn negotiate(
+    header: &str,
+    client_no_context_takeover: bool,
+) -> Result<Option<Agreement>, MalformedOffer> {
+    let mut tokens = 0;
+    let mut agreed = None;
+    for extension in header.split(',').map(trim) {
+        // Lists may have empty elements (RFC 2616 section 2.1), which count as well.
+        let mut parts = extension.split(';').map(trim);
+        tokens += 1 + extension.split(';').count();
+        if tokens > 2 * MAX_TOKENS {
+            return Err(MalformedOffer);
+        }
+        if extension.is_empty() {
+            continue;
+        }
+        let mut offer = parts
+            .next()
+            .filter(|name| is_token(name))
+            .map(|name| (name == NAME).then(Offer::default))
+            .ok_or(MalformedOffer)?;
+        for part in parts {
+            let parameter = Parameter::new(part)?;
+            offer = offer.and_then(|offer| offer.with(parameter));
+        }
+        agreed = agreed.or(offer);
+    }
+    Ok(agreed.map(|offer: Offer| Agreement {
+        server_max_window_bits: offer.server_bits.unwrap_or(*WINDOW_BITS.end()),
+        tell_server_bits: offer.server_bits.is_some(),
+        client_no_context_takeover: client_no_context_takeover || offer.client_alone,
+    }))
+}
+
+/// One offer of the extension, as far as it is read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offer {
+    server_alone: bool,
+    client_alone: bool,
+    server_bits: Option<u8>,
+    /// Whether the client takes a window from us; it may be the largest, so nothing is answered.
+    client_bits: bool,
+}
+
+impl Offer {
+    /// With one parameter more, if it can be met.
+    fn with(mut self, parameter: Parameter<'_>) -> Option<Self> {
+        let repeated = match (parameter.name, parameter.value) {
+            ("server_no_context_takeover", Value::None) => {
+                std::mem::replace(&mut self.server_alone, true)
+            }
+            ("client_no_context_takeover", Value::None) => {
+                std::mem::replace(&mut self.client_alone, true)
+            }
+            ("server_max_window_bits", Value::Token(bits)) => {
+                let bits = window_bits(bits).filter(|bits| *bits >= MIN_SERVER_BITS)?;
+                self.server_bits.replace(bits).is_some()
+            }
+            ("client_max_window_bits", Value::None) => {
+                std::mem::replace(&mut self.client_bits, true)
+            }
+            ("client_max_window_bits", Value::Token(bits)) => {
+                window_bits(bits)?;
+                std::mem::replace(&mut self.client_bits, true)
+            }
+            _ => return None,
+        };
+        (!repeated).then_some(self)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Parameter<'a> {
+    name: &'a str,
+    value: Value<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Value<'a> {
+    None,
+    Token(&'a str),
+    Quoted,
+}
+
+impl<'a> Parameter<'a> {
+    fn new(part: &'a str) -> Result<Self, MalformedOffer> {
+        let (name, value) = match part.split_once('=') {
+            None => (part, Value::None),
+            Some((name, value)) => {
+                let value = trim(value);
+                // What stands between quotes must be a token too, so no comma or semicolon has been cut out of them.
+                let quoted = value
+                    .strip_prefix('"')
+                    .and_then(|value| value.strip_suffix('"'));
+                if !is_token(quoted.unwrap_or(value)) {
+                    return Err(MalformedOffer);
+                }
+                let value = quoted.map_or(Value::Token(value), |_| Value::Quoted);
+                (trim(name), value)
+            }
+        };
+        if is_token(name) {
+            Ok(Self { name, value })
+        } else {
+            Err(MalformedOffer)
+        }
+    }
+}
+
+/// Digits without a leading zero, in range.
+fn window_bits(value: &str) -> Option<u8> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit()) && !value.starts_with('0');
+    let bits = value.parse().ok().filter(|_| digits)?;
+    WINDOW_BITS.contains(&bits).then_some(bits)
+}
+
+fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// Source: RFC 9110 section 5.6.2.
+fn is_token(text: &str) -> bool {
+    let special = b"!#$%&'*+-.^_`|~";
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || special.contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(header: &str) -> Option<String> {
+        negotiate(header, false)
+            .unwrap()
+            .map(|agreement| agreement.response())
+    }
+
+    const PLAIN: &str = "permessage-deflate; server_no_context_takeover";
+
+    #[test]
+    fn offers_of_browsers_and_libraries_are_accepted() {
+        for (header, expected) in [
+            ("permessage-deflate", ""),
+            ("permessage-deflate; client_max_window_bits", ""),
+            ("permessage-deflate;client_max_window_bits=15", ""),
+            ("permessage-deflate; client_max_window_bits = 8", ""),
+            ("permessage-deflate; server_no_context_takeover", ""),
+            (
+                "permessage-deflate; client_no_context_takeover; client_max_window_bits",
+                "; client_no_context_takeover",
+            ),
+            (
+                "permessage-deflate; server_max_window_bits=9",
+                "; server_max_window_bits=9",
+            ),
+            (
+                "x-webkit-deflate-frame, permessage-deflate; server_max_window_bits=15",
+                "; server_max_window_bits=15",
+            ),
+            // The second offer is the way back from the first.
+            (
+                "permessage-deflate; server_max_window_bits=8, permessage-deflate",
+                "",
+            ),
+            ("permessage-deflate; unknown, \t, permessage-deflate", ""),
+            ("unknown; a=\"b\"; c=d, permessage-deflate", ""),
+        ] {
+            let response = response(header);
+            assert_eq!(response, Some(format!("{PLAIN}{expected}")), "{header}");
+        }
+    }
+
+    #[test]
+    fn offers_that_cannot_be_met_are_declined() {
+        for parameters in [
+            "server_max_window_bits",
+            "server_max_window_bits=7",
+            "server_max_window_bits=8",
+            "server_max_window_bits=16",
+            "server_max_window_bits=08",
+            "server_max_window_bits=010",
+            "server_max_window_bits=+9",
+            "server_max_window_bits=-9",
+            "server_max_window_bits=9.0",
+            "server_max_window_bits=265",
+            "server_max_window_bits=99999999999999999999",
+            "server_max_window_bits=\"10\"",
+            "server_max_window_bits=10; server_max_window_bits=10",
+            "client_max_window_bits=7",
+            "client_max_window_bits=16",
+            "client_max_window_bits=08",
+            "client_max_window_bits=\"10\"",
+            "client_max_window_bits; client_max_window_bits",
+            "client_max_window_bits; client_max_window_bits=10",
+            "server_no_context_takeover=1",
+            "server_no_context_takeover=\"true\"",
+            "server_no_context_takeover; server_no_context_takeover",
+            "client_no_context_takeover=true",
+            "client_no_context_takeover; client_no_context_takeover",
+            "Client_No_Context_Takeover",
+            "constructor",
+            "__proto__=1",
+        ] {
+            let header = format!("permessage-deflate; {parameters}");
+            assert_eq!(response(&header), None, "{header}");
+        }
+        for header in [
+            "",
+            " , ,",
+            "constructor",
+            "permessage-bzip2",
+            "Permessage-Deflate",
+        ] {
+            assert_eq!(response(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_extensions_is_malformed() {
+        for header in [
+            ";",
+            "permessage-deflate;",
+            "permessage-deflate; ;server_no_context_takeover",
+            "permessage-deflate; =1",
+            "permessage-deflate; a=",
+            "permessage-deflate; a=\"",
+            "permessage-deflate; a=\"\"",
+            "permessage-deflate; a=\"b",
+            "permessage-deflate; a=\"b,c\"",
+            "permessage-deflate; a=\"b;c\"",
+            "permessage-deflate; a=\"b\\c\"",
+            "permessage-deflate; a=b=c",
+            "permessage-deflate server_no_context_takeover",
+            "permessage-deflate, b c",
+            "perméssage",
+            "a\u{0}",
+            "=",
+        ] {
+            assert_eq!(negotiate(header, false), Err(MalformedOffer), "{header}");
+        }
+    }
+
+    #[test]
+    fn headers_have_a_limited_number_of_tokens() {
+        let offers = |count| vec!["permessage-deflate"; count].join(",");
+        assert_eq!(response(&offers(MAX_TOKENS)).as_deref(), Some(PLAIN));
+        for header in [
+            offers(MAX_TOKENS + 1),
+            offers(10_000),
+            format!("permessage-deflate{}", "; a".repeat(10_000)),
+            ",".repeat(10_000),
+        ] {
+            assert_eq!(negotiate(&header, false), Err(MalformedOffer));
+        }
+    }
+
+    #[test]
+    fn clients_can_be_told_to_keep_no_context() {
+        let agreement = negotiate("permessage-deflate", true).unwrap().unwrap();
+        assert_eq!(
+            agreement.response(),
+            format!("{PLAIN}; client_no_context_takeover")
+        );
+        assert!(agreement.client_no_context_takeover);
+        assert_eq!(agreement.server_max_window_bits, 15);
+    }
+}
