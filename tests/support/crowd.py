@@ -64,6 +64,7 @@ class Crowd:
     @asynccontextmanager
     async def dial(self) -> AsyncIterator[Wire]:
         wire = await Wire.open(self.port)
+        wire.patience = PATIENCE  # the crowd shares the processor, and the loop, with the server
         try:
             yield wire
         finally:

@@ -107,6 +107,7 @@ class Wire:
         self.path = path
         self._buffer = bytearray()
         self._closed: str | None = None
+        self.patience = PATIENCE
 
     @classmethod
     async def open(cls, port: int, path: str = "/socket.io/") -> "Wire":
@@ -142,18 +143,18 @@ class Wire:
         headers: Headers = (),
         method: str = "",
         *,
-        seconds: float = PATIENCE,
+        seconds: float | None = None,
     ) -> Answer:
         """Send a request and return its answer, which must come in time."""
         self.ask(query, body, headers, method)
         return await self.answer(seconds, with_body=method != "HEAD")
 
-    async def answer(self, seconds: float = PATIENCE, *, with_body: bool = True) -> Answer:
+    async def answer(self, seconds: float | None = None, *, with_body: bool = True) -> Answer:
         """Return the next answer, which must come in time."""
         # A server that writes head and body apart, and has not switched Nagle off, would wait 40 ms for it.
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(self.patience if seconds is None else seconds):
             text = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             start, *lines = text.split("\r\n")
             pairs = [line.partition(":") for line in lines if line]
@@ -166,9 +167,9 @@ class Wire:
                 return answer._replace(body=await self._chunks())
         return answer
 
-    async def ended(self, seconds: float = PATIENCE) -> bytes:
+    async def ended(self, seconds: float | None = None) -> bytes:
         """Return all that still comes until the other side ends the line, in time."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(self.patience if seconds is None else seconds):
             try:
                 return await self.reader.read()
             except ConnectionError:
@@ -191,7 +192,7 @@ class Wire:
         for message in messages:
             self.write(frame(TEXT if isinstance(message, str) else BINARY, message))
 
-    async def recv(self, seconds: float = PATIENCE) -> str | bytes:
+    async def recv(self, seconds: float | None = None) -> str | bytes:
         """Return the next message.
 
         Raises:
@@ -199,7 +200,7 @@ class Wire:
         """
         if self._closed is not None:
             raise ConnectionError(self._closed)
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(self.patience if seconds is None else seconds):
             # Nothing is taken before all of it is there: whoever gives up waiting must not cut a frame.
             while (message := self._next_frame()) is None:
                 data = await self.reader.read(65_536)
@@ -224,9 +225,9 @@ class Wire:
         del buffer[: start + size]
         return first, data
 
-    async def closed(self, seconds: float = PATIENCE) -> str:
+    async def closed(self, seconds: float | None = None) -> str:
         """Return the code with which the WebSocket is closed, in time; empty where the line just ends."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(self.patience if seconds is None else seconds):
             try:
                 while True:
                     await self.recv(seconds)
@@ -299,13 +300,13 @@ class Session:
         return answer.body.decode().split("\x1e")
 
     async def post(
-        self, *packets: str | bytes, headers: Headers = (), seconds: float = PATIENCE
+        self, *packets: str | bytes, headers: Headers = (), seconds: float | None = None
     ) -> Answer:
         """Send packets in one body."""
         body = b"\x1e".join(map(_bytes, packets))
         return await self.posts.request(self.query, body, headers, seconds=seconds)
 
-    async def sent(self, *packets: str | bytes, seconds: float = PATIENCE) -> None:
+    async def sent(self, *packets: str | bytes, seconds: float | None = None) -> None:
         """Send packets, which must be taken."""
         answer = await self.post(*packets, seconds=seconds)
         assert (answer.status, answer.body) == (200, b"ok"), answer
