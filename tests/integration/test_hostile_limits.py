@@ -189,14 +189,18 @@ async def test_headers_full_of_separators_cost_linear_time(dial, transport, size
     for name in NAMES:
         for filler in (" ", ",", ";", ", ;=", '"', "a,"):
             value = "a" + filler * (size // len(filler)) + "a"
-            wire = await dial(io)
-            wire.ask(query, headers=[*required, (name, value)])
-            start = time.process_time()
-            assert await answered(wire) in (
-                (431, 400, 0) if size > 16_000 else (101, 200, 400, 403)
-            )
-            assert time.process_time() - start < 0.1, (name, filler)
-            end_all(io)
+            times = []
+            # What takes too long takes so each time; once it may be the garbage collector.
+            while len(times) < 3 and min(times, default=1) >= 0.1:
+                wire = await dial(io)
+                wire.ask(query, headers=[*required, (name, value)])
+                start = time.process_time()
+                assert await answered(wire) in (
+                    (431, 400, 0) if size > 16_000 else (101, 200, 400, 403)
+                )
+                times.append(time.process_time() - start)
+                end_all(io)
+            assert min(times) < 0.1, (name, filler)
 
 
 @pytest.mark.parametrize("name", ["Host", *(name for name, _ in WEBSOCKET)])
