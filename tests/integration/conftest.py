@@ -35,13 +35,19 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=left_out)
     for item in left_out:
         items.remove(item)
+    if FULL:
+        for item in items:
+            item.add_marker(pytest.mark.timeout(600))
 
 
 async def eventually(
-    done: Callable[[], bool], explain: Callable[[], object] = lambda: "not yet"
+    done: Callable[[], object],
+    explain: Callable[[], object] = lambda: "not yet",
+    *,
+    seconds: float = 3,
 ) -> None:
     """Wait until the server has noticed something that it tells nobody."""
-    end = asyncio.get_running_loop().time() + 3
+    end = asyncio.get_running_loop().time() + seconds
     while not done():
         assert asyncio.get_running_loop().time() < end, explain()
         await asyncio.sleep(0.005)

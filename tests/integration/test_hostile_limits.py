@@ -498,8 +498,9 @@ async def test_limits_that_a_connection_hits_are_counted(dial, transport):
 async def test_flood_of_connections_that_join_nothing_does_not_keep_the_honest_out(
     dial, poll, connect
 ):
-    count = 2_000 if FULL else 100
-    io = Server(connect_timeout=1.5, ping_interval=0.5, ping_timeout=2)
+    # 2 000 take four descriptors each, all of them in this process.
+    count, life = (2_000, 15) if FULL else (100, 1.2)
+    io = Server(connect_timeout=life, ping_interval=0.4 if life < 2 else 2, ping_timeout=5)
     loop = asyncio.get_running_loop()
 
     async def on_websocket():
@@ -508,21 +509,23 @@ async def test_flood_of_connections_that_join_nothing_does_not_keep_the_honest_o
         begin = loop.time()
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                if await wire.recv(5) == "2":
+                if await wire.recv(2 * life) == "2":
                     wire.send("3")
         return loop.time() - begin
 
     async def on_polling():
         session = await poll(io)
         begin = loop.time()
-        while (answer := await session.gets.request(session.query)).body == b"2":
+        while (answer := await session.gets.request(session.query, seconds=2 * life)).body == b"2":
             await session.post("3")
         assert answer.body == b"1" or answer.status == 400
         return loop.time() - begin
 
-    flood = [asyncio.create_task(on_polling() if n % 2 else on_websocket()) for n in range(count)]
-    # The crowd shares the loop with the server: what its own beginning takes says nothing about the honest.
-    await eventually(lambda: len(io.engine.connections) == count)
+    flood = []
+    for number in range(count):
+        flood.append(asyncio.create_task(on_polling() if number % 2 else on_websocket()))
+        if number % 20 == 19:  # not more at once than this process can play the clients of
+            await asyncio.sleep(0.02)
     times = []
     for _ in range(20):
         start = loop.time()
@@ -533,5 +536,5 @@ async def test_flood_of_connections_that_join_nothing_does_not_keep_the_honest_o
         await asyncio.sleep(0.05)
     lives = await asyncio.gather(*flood)
     assert max(times) < 1
-    assert min(lives) > 1.3
+    assert life * 0.9 < min(lives) <= max(lives) < life * 1.5
     assert io.engine.connections == {}

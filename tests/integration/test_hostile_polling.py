@@ -388,7 +388,7 @@ async def test_slow_body_ends_with_the_ping(log, poll):
 
 async def test_slow_polls_are_held_by_two_tasks_each_and_end_with_the_ping(poll):
     count = 1000 if FULL else 150
-    io = Server(ping_interval=1.5, connect_timeout=20)
+    io = Server(ping_interval=count / 100, connect_timeout=60)
     sessions = [await poll(io) for _ in range(count)]
     for session in sessions:
         await session.posts.close()
@@ -401,7 +401,7 @@ async def test_slow_polls_are_held_by_two_tasks_each_and_end_with_the_ping(poll)
     )  # the server's, and one that sees the line end
     assert len(io.engine.timers) == 2 * count
     for session in sessions:
-        assert (await session.gets.answer(3)).body == b"2"
+        assert (await session.gets.answer(count / 50)).body == b"2"
     await asyncio.sleep(0.02)
     assert len(asyncio.all_tasks()) == tasks
 
