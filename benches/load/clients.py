@@ -18,9 +18,7 @@ Errors = Counter[str]
 """How often what went wrong."""
 
 SEPARATOR: Final = "\x1e"
-HEADERS: Final = (
-    "Accept: */*\r\nUser-Agent: node-XMLHttpRequest\r\nHost: 127.0.0.1\r\nConnection: keep-alive\r\n"
-)
+HEADERS: Final = "Accept: */*\r\nUser-Agent: node-XMLHttpRequest\r\nHost: 127.0.0.1\r\nConnection: keep-alive\r\n"
 PADDING: Final = "." * 24
 """Makes an event about as long as a line of chat."""
 

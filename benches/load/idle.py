@@ -1,9 +1,10 @@
 """Five thousand WebSockets that do nothing but answer heartbeats: python benches/load/idle.py.
 
 What counts is the memory that a connection takes and the server's processor time a minute. Heartbeats come every 5 s for
-every server, five times as often as by default, so that half a minute shows what they cost. Every server runs on one core and
+every server, five times as often as by default, so that twenty seconds show what they cost. Every server runs on one core and
 the clients on another; in each round every server has one run, in a new order, and only runs of one round are divided by each
-other. Takes five minutes; --rounds, --seconds and --clients make it shorter.
+other. Takes five minutes; --rounds, --seconds and --clients make it shorter, and fewer than three rounds
+only print.
 """
 
 import argparse
@@ -21,10 +22,22 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clients import Errors, IdleClient
-from machine import Others
-from measured import OURS, Run, load_average, met, origin, quartiles, save, table, took
-from results import FOLDER
+from measured import (
+    LEAST_ROUNDS,
+    OURS,
+    Run,
+    load_average,
+    met,
+    origin,
+    quartiles,
+    save,
+    table,
+    took,
+)
 from servers import Server, cores, cpu_seconds, node, python, raise_open_files
+
+from machine import Others
+from results import FOLDER
 from timing import ratios
 
 PEER: Final = "python-socketio"
@@ -40,7 +53,7 @@ WS: Final = "websockets-sansio"
 FIRST: Final = 50
 """Connections from before the first look at the memory: by then the server has loaded and made what it keeps."""
 
-SETTLE: Final = 6.0
+SETTLE: Final = 5.5
 """Seconds from the last connection to the first sample: every client has had a heartbeat by then."""
 
 AT_ONCE: Final = 100
@@ -151,15 +164,18 @@ def page(whole: dict[str, Any]) -> str:
         "clients' core, %",
         "errors",
     )
-    parts = [
-        "# Idle",
-        f"Written by load/idle.py. {origin(whole)}",
+    how = (
         f"{settings['clients']:,} WebSockets with a socket each, which do nothing but answer a ping every "
         f"{settings['ping_interval']:g} s (the default is 25 s; the same for all). The Python servers run on uvicorn with uvloop "
         f"and its {settings['ws']}, its own pings off; no client offers compression. {settings['rounds']} rounds of "
         f"{settings['seconds']:g} s each, server and clients on a core of their own. Medians, with quartiles over the rounds; "
         "both sides of a ratio are of one round. Memory is what the process (RSS) grew by, from 50 connections on; buffers of "
-        "the kernel are not in it. CPU is user and system time of the server's process. Node.js for information.",
+        "the kernel are not in it. CPU is user and system time of the server's process. Node.js for information."
+    )
+    parts = [
+        "# Idle",
+        f"Written by load/idle.py. {origin(whole)}",
+        how,
         table(("roomcast ÷ python-socketio", "ratio", "target", "verdict"), verdicts),
         table(head, rows),
     ]
@@ -170,9 +186,8 @@ def main() -> None:
     """Run, write the results, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=25.0)
+    parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--clients", type=int, default=5000)
-    parser.add_argument("--print", action="store_true", help="write nothing")
     given = parser.parse_args()
     raise_open_files(given.clients + FIRST + 200)
     mine, core = cores()
@@ -191,7 +206,7 @@ def main() -> None:
                 f"clients {run['clients_busy']:.0%}, others {run['others_cores']}, errors {run['errors']}",
                 flush=True,
             )
-    if given.print:
+    if given.rounds < LEAST_ROUNDS:
         return
     settings = {
         "rounds": given.rounds,

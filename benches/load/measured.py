@@ -10,9 +10,23 @@ from machine import commit, machine, versions
 from results import FOLDER
 from timing import Spread, spread
 
-__all__ = ["OURS", "Run", "load_average", "met", "origin", "quartiles", "save", "table", "took"]
+__all__ = [
+    "LEAST_ROUNDS",
+    "OURS",
+    "Run",
+    "load_average",
+    "met",
+    "origin",
+    "quartiles",
+    "save",
+    "table",
+    "took",
+]
 
 OURS: Final = "roomcast"
+LEAST_ROUNDS: Final = 3
+"""Rounds from which on results are worth writing."""
+
 PACKAGES: Final = (
     "roomcast",
     "python-socketio",

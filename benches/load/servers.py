@@ -30,7 +30,7 @@ def cores() -> tuple[int, int]:
 def raise_open_files(least: int) -> None:
     """Let this process and its children have that many files open."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard not in (resource.RLIM_INFINITY,) and hard < least:
+    if hard != resource.RLIM_INFINITY and hard < least:
         sys.exit(f"{least} open files are needed, and {hard} are allowed (ulimit -Hn)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (least, hard))
 
