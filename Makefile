@@ -75,6 +75,11 @@ bench: need-build need-node $(STAMPS)/extension $(STAMPS)/dev benches/node/node_
 	$(BIN)/pytest benches/bench_*.py --benchmark-enable
 	$(BIN)/python benches/report.py
 
+.PHONY: bench-load
+bench-load: need-build need-node $(STAMPS)/extension $(STAMPS)/dev tests/node_modules/.package-lock.json ## servers under load beside their peers, 12 minutes on two calm cores
+	$(BIN)/python benches/load/polling.py
+	$(BIN)/python benches/load/idle.py
+
 .PHONY: fuzz
 fuzz: need-fuzz ## each fuzz target for SECONDS=60
 	cd rust && for target in $$(cargo +nightly fuzz list); do \

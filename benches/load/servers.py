@@ -1,0 +1,111 @@
+"""A server as a child process on a core of its own, and what /proc says about it. Linux only."""
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final, Self
+
+__all__ = ["Server", "cores", "cpu_seconds", "node", "python", "raise_open_files"]
+
+HERE: Final = Path(__file__).parent
+NODE_MODULES: Final = HERE.parents[1] / "tests" / "node_modules"
+
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+START: Final = 20.0
+"""Seconds that a server may take to listen."""
+
+
+def cores() -> tuple[int, int]:
+    """Return the core of the load generator and that of the servers; a machine with one core cannot measure this."""
+    mine, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        sys.exit("two cores are needed: one for the server, one for its clients")
+    return mine, others[0]
+
+
+def raise_open_files(least: int) -> None:
+    """Let this process and its children have that many files open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < least:
+        sys.exit(f"{least} open files are needed, and {hard} are allowed (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (least, hard))
+
+
+def python(peer: str, **options: object) -> list[str]:
+    """Return the command of a Python server."""
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    return [sys.executable, str(HERE / "serve.py"), peer, *given]
+
+
+def node(ping_interval: float) -> list[str]:
+    """Return the command of the Node.js server."""
+    return ["node", str(HERE / "serve.js"), str(ping_interval)]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process so far, user and system, all threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Server:
+    """A server that runs; a context manager, which ends it.
+
+    Attributes:
+        pid: Its process.
+        port: Where it listens.
+    """
+
+    def __init__(self, command: list[str], core: int) -> None:
+        paths = [str(NODE_MODULES), *filter(None, [os.environ.get("NODE_PATH")])]
+        self._process = subprocess.Popen(
+            ["taskset", "--cpu-list", str(core), *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"NODE_PATH": os.pathsep.join(paths)},
+        )
+        self.pid = self._process.pid  # taskset becomes the server
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"{command[-1]} does not start: {' '.join(command)}")
+        self.port = int(line)
+        self._wait_listening()
+
+    def _wait_listening(self) -> None:
+        end = time.monotonic() + START
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def line(self) -> str:
+        """Return the next line that it prints."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def cpu_seconds(self) -> float:
+        """Return its processor time so far."""
+        return cpu_seconds(self.pid)
+
+    def memory(self) -> int:
+        """Return the bytes that it holds resident."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
