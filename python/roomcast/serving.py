@@ -81,7 +81,9 @@ async def listen(app: ASGIApplication, host: str, port: int, *, max_size: int) -
         proxy_headers=False,  # `trusted_proxies` says whose are believed
     )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.create_server((host, port), family=family, backlog=config.backlog)
+    plain = socket.create_server((host, port), family=family, backlog=config.backlog)
+    # asyncio turns Nagle's algorithm off only where the protocol is named: with it, an answer waits 40 ms for the client.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=plain.detach())
     listening = Listening(Embedded(config), bound)
     await listening.wait_started()
     return listening

@@ -14,6 +14,7 @@ import uvicorn
 import websockets
 
 from roomcast import MissingDependencyError, Server
+from roomcast.engine.direct import DirectWebSocket
 
 
 async def call(app, scope, *incoming):
@@ -262,6 +263,17 @@ async def test_listen_without_uvicorn_names_the_command(io, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "roomcast\[server\]"'):
         await io.listen(0)
+
+
+async def test_answers_do_not_wait_for_more(io, connect):
+    """Nagle's algorithm is off: else a client that delays its acknowledgements waits 40 ms for each answer."""
+    lines = []
+    io.on("connection", lambda socket: lines.append(socket.conn.transport))
+    raw = await connect(io)
+    await raw.join()
+    if isinstance(lines[0], DirectWebSocket):
+        line = lines[0]._transport.get_extra_info("socket")
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_listen_does_not_touch_the_signals(io, serve):
