@@ -293,7 +293,8 @@ async def test_upgrade_that_hangs_is_given_up_and_the_session_stays(
     start = asyncio.get_running_loop().time()
     wire.send(*frames)
     assert await wire.closed() in CLOSED
-    assert asyncio.get_running_loop().time() - start == pytest.approx(0.15, abs=0.08)
+    elapsed = asyncio.get_running_loop().time() - start
+    assert 0.1 < elapsed < 1
     wire.send("5", '42["x",1]')
     await session.sent('42["x",2]')
     assert log == [(2,)]
