@@ -54,6 +54,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             scope["extensions"]["roomcast.takeover"] = {"takeover": self.takeover}
         await super().run_asgi()
 
+    async def send(self, message: Any) -> None:
+        """Send a message of the application."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get(
+            "more_body", False
+        ):
+            # A handshake that was refused with an answer is over too; else uvicorn logs an error for each, which lets peers
+            # fill the log.
+            self.handshake_complete = True
+
     def _is_known(self) -> bool:
         """Say whether uvicorn is as it was when this was written; if not, WebSockets go on through ASGI."""
         global _known  # noqa: PLW0603  looked at once for the process

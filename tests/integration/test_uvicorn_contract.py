@@ -114,5 +114,15 @@ async def test_middlewares_are_passed(transports):
     assert transports == [DirectWebSocket]
 
 
+async def test_refusal_is_no_error_in_the_log(io, caplog):
+    async with in_process(io.asgi(), ws=roomcast.uvicorn.WebSocketProtocol) as port:
+        url = f"ws://127.0.0.1:{port}/socket.io/?EIO=3&transport=websocket"
+        with pytest.raises(websockets.InvalidStatus) as caught:
+            await websockets.connect(url)
+        assert caught.value.response.status_code == 400
+        assert caught.value.response.body == b"Unsupported protocol version"
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 def test_supported_range_of_uvicorn():
     assert (0, 36) <= tuple(map(int, uvicorn.__version__.split(".")[:2])) < (0, 55)
