@@ -15,6 +15,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 RUST_SOURCES := Cargo.toml Cargo.lock rust/Cargo.toml $(shell find rust/src -name '*.rs')
 
+# All that the Python tests read.
+PYTHON_SOURCES := Makefile README.md pyproject.toml $(shell find python tests examples benches -name node_modules -prune -o -type f \
+	\( -name '*.py' -o -name '*.pyi' -o -name '*.js' -o -name '*.mjs' -o -name '*.html' -o -name '*.css' -o -name '*.svg' \) -print)
+
 # One interpreter for maturin and clippy, or PyO3 is built anew each time they alternate.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
@@ -65,10 +69,14 @@ type: need-build need-node $(STAMPS)/extension $(STAMPS)/dev ## mypy, pyright, a
 rust-test: need-build
 	cargo test --locked --workspace --no-default-features --quiet
 
-# Four at a time also on two cores: most tests wait, for a time-out or for another process.
 .PHONY: python-test
-python-test: need-build need-node $(STAMPS)/extension $(STAMPS)/dev tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json
+python-test: need-build need-node $(STAMPS)/python-tests
+	@echo 'The Python tests have passed on these sources (make -B python-test runs them again).'
+
+# Four at a time also on two cores: most tests wait, for a time-out or for another process.
+$(STAMPS)/python-tests: $(STAMPS)/extension $(STAMPS)/dev tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json $(PYTHON_SOURCES)
 	$(BIN)/pytest --cov --cov-report=term -n 4 --dist worksteal
+	@touch $@
 
 .PHONY: bench
 bench: need-build need-node $(STAMPS)/extension $(STAMPS)/dev benches/node/node_modules/.package-lock.json ## the benchmarks, then their tables
