@@ -71,7 +71,7 @@ rust-test: need-build
 
 .PHONY: python-test
 python-test: need-build need-node $(STAMPS)/python-tests
-	@echo 'The Python tests have passed on these sources (make -B python-test runs them again).'
+	@echo 'The Python tests have passed on these sources (make -W README.md test runs them again).'
 
 # Four at a time also on two cores: most tests wait, for a time-out or for another process.
 $(STAMPS)/python-tests: $(STAMPS)/extension $(STAMPS)/dev tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json $(PYTHON_SOURCES)
