@@ -21,7 +21,6 @@ __all__ = [
     "id_generation_error",
     "middleware_failure",
     "refusal",
-    "unknown_sid",
 ]
 
 PROTOCOL: Final = "4"

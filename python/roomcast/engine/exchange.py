@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from roomcast._core import decode_payload
 from roomcast.engine.asgi import Receive
-from roomcast.engine.polling import Polling
+from roomcast.engine.polling import SEPARATOR, Polling
 from roomcast.engine.requests import Request
 
 __all__ = ["take_post", "wait_poll"]
@@ -21,8 +21,6 @@ OCTET_STREAM: Final = "application/octet-stream"
 PIECE: Final = 16_384
 """Bytes of a body whose packets are taken at once: a few milliseconds of the loop, where they are as small as packets can be.
 All of 1 MB would be a quarter of a second, and 20 MB of objects."""
-
-SEPARATOR: Final = b"\x1e"
 
 MAX_DIGITS: Final = 18
 """Digits of an announced length that are worth reading."""
@@ -124,10 +122,10 @@ class _HeldPoll:
         self._refused = True
         self._wake()
 
-    async def wait(self, receive: Receive) -> bool:
-        """Wait for the answer; say whether there is one, or else the line is lost."""
+    async def wait(self, receive: Receive) -> None:
+        """Wait until there is an answer, or the line is lost."""
         if self.answered:
-            return True
+            return
         self._answer = self._loop.create_future()
         listening = self._loop.create_task(_until_lost(receive))
         listening.add_done_callback(self._line_lost)
@@ -135,7 +133,6 @@ class _HeldPoll:
             await self._answer
         finally:
             listening.cancel()
-        return self.answered
 
     def _wake(self) -> None:
         if self._answer is not None and not self._answer.done():

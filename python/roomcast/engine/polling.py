@@ -38,7 +38,7 @@ from roomcast.engine.connection import ConnectionState
 if TYPE_CHECKING:
     from roomcast.engine.connection import Connection
 
-__all__ = ["LINGER", "Poll", "Polling", "Post"]
+__all__ = ["LINGER", "SEPARATOR", "Poll", "Polling", "Post"]
 
 LINGER: Final = 30.0
 """Seconds that a closed connection waits for the GET that fetches its last packets. The reference's ``closeTimeout``."""
