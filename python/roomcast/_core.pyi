@@ -1,8 +1,9 @@
 """The Rust core. Public names are re-exported where they belong: `roomcast.codec`, `roomcast.server`."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from types import GenericAlias
-from typing import Any, Generic, Literal, TypeVar, final
+from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
 from typing_extensions import Buffer
 
@@ -10,6 +11,21 @@ from roomcast.errors import PacketError
 from roomcast.types import Limits, PacketType
 
 _S = TypeVar("_S")
+
+class _Carrier(Protocol):
+    """A transport that takes packets from an outbox."""
+
+    def flush(self) -> None:
+        """Start to send what the outbox holds."""
+
+class _Owner(Protocol):
+    """The side of a connection that an outbox sees."""
+
+    def on_overflow(self) -> None:
+        """Close the connection: its client does not read."""
+
+    def on_drop(self, dropped: int, /) -> None:
+        """Learn that so many packets were dropped for the same reason."""
 
 @final
 class Packet:
@@ -163,6 +179,133 @@ class Decoder:
         """Bytes of the unfinished packet, 0 without one."""
 
 @final
+class Flusher:
+    """One flush per iteration of the event loop for the outboxes of one server. It belongs to that loop.
+
+    Args:
+        loop: The loop.
+        mark: Bytes above which an outbox is congested.
+        size_limit: Bytes that an outbox holds at most; one larger packet may enter an empty one.
+        policy: What happens to what does not fit: ``close``, ``drop_oldest`` or ``drop_newest``.
+        slice_time: Seconds that a flush may hold the loop; what is left goes on in the next iteration.
+
+    Raises:
+        ValueError: If there is no such policy, or the time is negative.
+    """
+
+    def __new__(
+        cls,
+        loop: asyncio.AbstractEventLoop,
+        mark: int,
+        size_limit: int,
+        policy: str,
+        slice_time: float,
+        /,
+    ) -> Flusher: ...
+    @property
+    def congested(self) -> int:
+        """How many outboxes are above the mark."""
+
+    def flush(self) -> None:
+        """Flush every outbox that has something new; called by the loop."""
+
+@final
+class Outbox:
+    """The packets that wait for one connection, in their order. It belongs to the loop of its flusher.
+
+    A packet enters whole: nothing comes between its text and its attachments. Its size counts what the transport has not taken
+    yet, the packet that it is taking included. What passes the limit is dropped or closes the connection, as the policy says;
+    only events are dropped, packets of the protocol itself never.
+
+    Args:
+        flusher: Flushes it at the end of each iteration in which it got something.
+    """
+
+    def __new__(cls, flusher: Flusher, /) -> Outbox: ...
+    def carry(self, carrier: _Carrier, /) -> None:
+        """Hand what it holds to this transport from now on, whose ``flush`` takes it."""
+
+    def write_to(self, transport: asyncio.Transport, fd: int, /) -> None:
+        """Write what it holds to this transport from now on, as frames of a WebSocket.
+
+        Args:
+            transport: Its mark for pausing must be 0: it pauses as soon as it holds anything, and the outbox is not `writable`
+                until it is empty again.
+            fd: The number of the socket below, which the outbox sends on by itself while the transport is empty; -1 where
+                all bytes have to go through the transport. Call `carry` or `discard` before it is closed.
+        """
+
+    def attach(self, owner: _Owner, /) -> None:
+        """Name who learns in a flush that the policy has struck: ``on_overflow()`` to close, ``on_drop(count)``."""
+
+    def push(self, packet: EncodedPacket, volatile: bool = False, /) -> bool:
+        """Queue a packet; closed or overflown, it takes nothing more, and says nothing.
+
+        Args:
+            packet: The packet; it is shared, not copied.
+            volatile: Drop it if the outbox is not writable.
+
+        Returns:
+            Whether it was not dropped for that.
+        """
+
+    def push_text(self, text: str, /) -> bool:
+        """Queue a packet of Engine.IO's own, in ASCII."""
+
+    def schedule(self) -> None:
+        """Have it flushed, if it holds anything: its transport has room again."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of what the transport has not taken yet."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+
+    @property
+    def packets(self) -> list[EncodedPacket | str]:
+        """What waits; a new list."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether it is above the mark, so that awaiting an emit waits."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether what is pushed now leaves with the next flush; its transport says so."""
+
+    @writable.setter
+    def writable(self, writable: bool) -> None: ...
+    def pop(self) -> tuple[EncodedPacket | str, int] | None:
+        """Take the first packet, and how many of its messages went with a polling payload already; it counts until `sent`."""
+
+    def sent(self, size: int, /) -> None:
+        """Learn that the transport has taken so many bytes of what was popped."""
+
+    def take_payload(self, limit: int, /) -> bytes:
+        """Take the packets, or parts of packets, that fit into a polling payload; what is left stays in its order.
+
+        Args:
+            limit: Bytes of the payload; a single larger message goes alone.
+        """
+
+    def take_frames(self) -> bytes:
+        """Take everything, as WebSocket frames of a server."""
+
+    def drained_to(self, left: int, /) -> None:
+        """Learn how many bytes of what was taken the transport still holds."""
+
+    def close(self) -> None:
+        """Take nothing more; what is there may still be sent. Whoever waits for room goes on."""
+
+    def discard(self) -> None:
+        """Close, and drop everything."""
+
+    def drained(self) -> asyncio.Future[None]:
+        """Return the future that is done when it is no longer congested; shared by all who wait."""
+
+@final
 class Rooms(Generic[_S]):
     """Who is in which room; a socket is any Python object, known by its id.
 
@@ -180,8 +323,13 @@ class Rooms(Generic[_S]):
 
     def __new__(cls) -> Rooms[_S]: ...
     def __class_getitem__(cls, key: Any) -> GenericAlias: ...
-    def add(self, id: str, socket: _S, /) -> None:
+    def add(self, id: str, socket: _S, outbox: Outbox | None = None, /) -> None:
         """Add a socket that is in no room yet but its own.
+
+        Args:
+            id: Its id.
+            socket: The socket.
+            outbox: Where `push` puts packets for it.
 
         Raises:
             ValueError: If the id is there already.
@@ -228,6 +376,31 @@ class Rooms(Generic[_S]):
             socket.io-adapter, ``Adapter.apply`` and ``computeExceptSids``; ``all_of`` is roomcast's own.
         """
 
+    def push(
+        self,
+        packet: EncodedPacket,
+        to: Sequence[str],
+        all_of: Sequence[str],
+        except_: Sequence[str],
+        volatile: bool,
+        /,
+    ) -> int:
+        """Push a packet to the outboxes of those whom `select` would return for the same names.
+
+        Args:
+            packet: The packet.
+            to: As for `select`.
+            all_of: As for `select`.
+            except_: As for `select`.
+            volatile: Whether outboxes that are not writable are passed over.
+
+        Returns:
+            How many were passed over.
+
+        Cost:
+            That of `select`, and some 20 ns for each recipient; one crossing.
+        """
+
     def room_names(self) -> list[str]:
         """Return the names of all rooms that have members, own rooms not included."""
 
@@ -257,20 +430,6 @@ def encode(
 
     Source:
         socket.io-parser, ``Encoder.encode``.
-    """
-
-def encode_frames(packets: Iterable[EncodedPacket | str], skip: int = 0, /) -> bytes:
-    """Return packets as WebSocket frames of a server, in one piece.
-
-    Args:
-        packets: In their order; a ``str`` is one text message.
-        skip: Messages of the first packet that are left out.
-
-    Cost:
-        Linear in the bytes; one crossing.
-
-    Source:
-        RFC 6455, section 5.2.
     """
 
 @final

@@ -210,7 +210,7 @@ def left_in(io: Server) -> dict[str, int]:
         "places": engine._places.taken + len(engine._places._addresses),
         "deadlines": len(engine.timers),
         "listeners at work": len(engine._tasks),
-        "congested outboxes": len(engine.flusher.congested),
+        "congested outboxes": engine.flusher.congested,
         "sockets": sum(len(nsp.sockets) for nsp in io._namespaces.values()),
         "rooms": sum(len(nsp.adapter.rooms.room_names()) for nsp in io._namespaces.values()),
         "unfinished packets": len(io.parked) + io.parked.total,

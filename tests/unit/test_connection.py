@@ -19,6 +19,7 @@ class Line:
         self.log = []
         self.sent = []
         self.counted = []
+        self.slow_clients = []
 
     def close(self, *, discard=None):
         self.log.append("outbox closed" if discard is None else f"line closed, {discard=}")
@@ -43,6 +44,9 @@ class Line:
 
     def forget(self, connection):
         self.log.append("forgotten")
+
+    def slow(self, connection, dropped):
+        self.slow_clients.append((connection, dropped))
 
     def on_message(self, data):
         self.log.append(data)
@@ -177,6 +181,7 @@ def test_the_end_comes_once_and_nothing_after_it(connection, line, end):
         expected = ("transport close", "close code 1005"), "line closed, discard=True"
     else:
         connection.on_overflow()
+        assert line.slow_clients == [(connection, 0)]
         expected = ("forced close", "slow client"), "line closed, discard=True"
     assert line.log == ["forgotten", "outbox closed", *expected]
     connection.close()

@@ -31,14 +31,13 @@ Source:
     engine.io, ``lib/socket.ts`` and ``lib/transports/websocket.ts``.
 """
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import Enum
 from json import dumps
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from roomcast._core import Decoder, EncodedPacket, Packet, decode_base64
+from roomcast._core import Decoder, Outbox, Packet, decode_base64
 from roomcast.engine.requests import Request
 from roomcast.errors import PacketError
 from roomcast.events import EventEmitter, Listener
@@ -47,13 +46,11 @@ if TYPE_CHECKING:
     from roomcast.engine.upgrade import Probe
 
 __all__ = [
-    "Carrier",
     "Connection",
     "ConnectionState",
     "Owner",
     "Receiver",
     "Settings",
-    "Sink",
     "Timed",
     "Transport",
 ]
@@ -88,38 +85,6 @@ class Receiver(Protocol):
 
     def on_close(self, reason: str, details: str | None) -> None:
         """Learn that nothing more arrives and nothing more can be sent."""
-
-
-class Carrier(Protocol):
-    """The side of a transport that an outbox sees."""
-
-    def flush(self) -> None:
-        """Start to send what the outbox holds."""
-
-
-class Sink(Protocol):
-    """Where outgoing packets go: the outbox."""
-
-    @property
-    def congested(self) -> bool:
-        """Whether the client is behind, so that awaiting an emit waits."""
-        ...
-
-    def drained(self) -> Awaitable[None]:
-        """Return what is done when the client has caught up; shared by all who wait."""
-        ...
-
-    def push(self, packet: EncodedPacket) -> None:
-        """Take a packet of Socket.IO."""
-
-    def push_text(self, text: str) -> None:
-        """Take a packet of Engine.IO's own."""
-
-    def carry(self, carrier: Carrier) -> None:
-        """Hand what it holds to this transport from now on."""
-
-    def close(self) -> None:
-        """Take nothing more."""
 
 
 class Transport(Protocol):
@@ -190,6 +155,9 @@ class Owner(Protocol):
     def count(self, name: str) -> None:
         """Add one to a counter: a limit that was hit, or what has no effect and is not logged."""
 
+    def slow(self, connection: "Connection", dropped: int) -> None:
+        """Learn that a client does not read: packets were dropped, or its connection is about to be closed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -250,7 +218,7 @@ class Connection(EventEmitter):
         request: Request,
         *,
         transport: Transport,
-        outbox: Sink,
+        outbox: Outbox,
         settings: Settings,
         owner: Owner,
     ) -> None:
@@ -391,8 +359,12 @@ class Connection(EventEmitter):
 
     def on_overflow(self) -> None:
         """Close the connection of a client that does not read; called by its outbox."""
-        self.owner.count("send_buffer_size")
+        self.owner.slow(self, 0)
         self._end("forced close", "slow client", discard=True)
+
+    def on_drop(self, dropped: int) -> None:
+        """Learn that packets for a client that does not read were dropped; called by its outbox, once a tick."""
+        self.owner.slow(self, dropped)
 
     def close(
         self, reason: str = "forced close", details: str | None = None, *, discard: bool = False

@@ -20,10 +20,9 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final, Protocol
 
-from roomcast._core import FrameReader, Packet
+from roomcast._core import FrameReader, Outbox, Packet
 from roomcast.engine.connection import Connection
 from roomcast.engine.heartbeat import Timers
-from roomcast.engine.outbox import Outbox
 from roomcast.engine.websocket import LINGER, Peer
 from roomcast.errors import PacketError
 from roomcast.types import Limits
@@ -106,14 +105,18 @@ class DirectWebSocket(asyncio.Protocol):
         """
         self._transport = transport
         self._registry = registry
+        # Paused means: the transport holds something. Only when it does not may the outbox write past it.
+        transport.set_write_buffer_limits(high=0)
         self._ended = asyncio.get_running_loop().create_future()
         transport.set_protocol(self)
 
     def carry(self, connection: Connection) -> None:
         """Give a connection what is received from now on, and send what its outbox holds."""
-        assert isinstance(connection.outbox, Outbox)
+        assert self._transport is not None
         self.peer = self._connection = connection
         self._outbox = connection.outbox
+        self._outbox.writable = not self._paused
+        self._outbox.write_to(self._transport, _fileno(self._transport))
         self.flush()
 
     async def run(self) -> None:
@@ -149,11 +152,14 @@ class DirectWebSocket(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Write no more: the client does not read."""
         self._paused = True
+        if self._outbox is not None:
+            self._outbox.writable = False
 
     def resume_writing(self) -> None:
         """Write what has waited."""
         self._paused = False
         if self._outbox is not None:
+            self._outbox.writable = True
             self._outbox.drained_to(0)
         self.flush()
 
@@ -187,13 +193,9 @@ class DirectWebSocket(asyncio.Protocol):
         self._write(control_frame(TEXT, text.encode("ascii")))
 
     def flush(self) -> None:
-        """Write what the outbox holds, unless the client does not read."""
-        outbox, transport = self._outbox, self._transport
-        if self._paused or outbox is None or transport is None or outbox.empty:
-            return
-        transport.write(outbox.take_frames())
-        if self._is_paused():  # by this write
-            outbox.drained_to(transport.get_write_buffer_size())
+        """Let the outbox write what it holds, unless the client does not read."""
+        if self._outbox is not None:
+            self._outbox.schedule()
 
     def end(self) -> None:
         """Close a line that carries no connection."""
@@ -290,9 +292,14 @@ class DirectWebSocket(asyncio.Protocol):
         if self._transport is not None and not self._closing and not self._paused:
             self._transport.write(frame)
 
-    def _is_paused(self) -> bool:
-        return self._paused
-
     def _lost(self, reason: str, details: str | None = None) -> None:
         if self.peer is not None:
             self.peer.lost(reason, details)
+
+
+def _fileno(transport: asyncio.Transport) -> int:
+    """Return the socket's number where bytes may be sent past the transport, -1 where they may not."""
+    if transport.get_extra_info("sslcontext") is not None:
+        return -1
+    line = transport.get_extra_info("socket")
+    return -1 if line is None else int(line.fileno())

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast, get_args
 
 from roomcast.engine.cookies import Cookie, read_cookie
 from roomcast.engine.origins import Cors, read_cors
@@ -11,13 +11,23 @@ from roomcast.engine.proxies import TrustedProxies
 from roomcast.engine.requests import Request
 from roomcast.types import Limits
 
-__all__ = ["TRANSPORTS", "AllowRequest", "EngineOptions", "GenerateId", "check_seconds"]
+__all__ = [
+    "TRANSPORTS",
+    "AllowRequest",
+    "EngineOptions",
+    "GenerateId",
+    "SendBufferPolicy",
+    "check_seconds",
+]
 
 AllowRequest = Callable[[Request], bool | Awaitable[bool]]
 """Says whether a request may open a connection; raising `ConnectError` refuses it with a text."""
 
 GenerateId = Callable[[Request], str | Awaitable[str]]
 """Makes the id of a new connection."""
+
+SendBufferPolicy = Literal["close", "drop_oldest", "drop_newest"]
+"""What happens to a client whose send buffer is full; packets of the protocol itself are never dropped."""
 
 TRANSPORTS: Final = ("polling", "websocket")
 
@@ -49,6 +59,8 @@ class EngineOptions:
         allow_request: Asked about every request that would open a connection.
         generate_id: Makes the ids of connections, which are secrets; ``None`` for 20 random characters.
         trusted_proxies: Addresses or networks of proxies whose ``Forwarded`` and ``X-Forwarded-*`` headers are believed.
+        send_buffer_policy: What happens when ``limits.send_buffer_size`` is reached because a client does not read: ``close`` its
+            connection, or drop its events: those that wait longest (``drop_oldest``) or those that come (``drop_newest``).
         limits: Every limit.
 
     Source:
@@ -68,6 +80,7 @@ class EngineOptions:
     allow_request: AllowRequest | None = None
     generate_id: GenerateId | None = None
     trusted_proxies: TrustedProxies | None = None
+    send_buffer_policy: SendBufferPolicy = "close"
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -84,6 +97,11 @@ class EngineOptions:
                 raise TypeError(f"{name} must be callable")
         if not isinstance(self.limits, Limits):  # pyright: ignore[reportUnnecessaryIsInstance]  as above
             raise TypeError(f"limits must be Limits, not {type(self.limits).__name__}")
+        policies = get_args(SendBufferPolicy)
+        if self.send_buffer_policy not in policies:
+            raise ValueError(
+                f"send_buffer_policy: {self.send_buffer_policy!r} is none of {', '.join(policies)}"
+            )
         self._check_transports()
         self._check_compression()
 

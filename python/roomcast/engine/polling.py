@@ -73,9 +73,17 @@ class Packets(Protocol):
         """Whether nothing waits."""
         ...
 
-    def take_payload(self, limit: int) -> bytes:
+    def take_payload(self, limit: int, /) -> bytes:
         """Take what fits into a payload of this size."""
         ...
+
+    @property
+    def writable(self) -> bool:
+        """Whether what is pushed leaves at once."""
+        ...
+
+    @writable.setter
+    def writable(self, writable: bool, /) -> None: ...
 
     def discard(self) -> None:
         """Drop everything."""
@@ -104,6 +112,7 @@ class Polling:
     def carry(self, connection: "Connection") -> None:
         """Belong to a connection."""
         self._connection = connection
+        self._outbox.writable = False
 
     def on_poll(self, poll: Poll) -> None:
         """Take a GET; it is answered now or later."""
@@ -118,6 +127,7 @@ class Polling:
             self._end()
             return
         self._poll = poll
+        self._outbox.writable = True
         self.flush()
         if connection.probe is not None:
             connection.probe.on_poll()
@@ -127,6 +137,7 @@ class Polling:
         if self._poll is not poll:
             return
         self._poll = None
+        self._outbox.writable = False
         if self._connection is not None:
             self._connection.lost("transport error", "poll connection closed prematurely")
 
@@ -249,6 +260,7 @@ class Polling:
     def _answer(self, payload: bytes) -> None:
         poll, self._poll = self._poll, None
         if poll is not None:
+            self._outbox.writable = False
             poll.answer(payload)
 
     def _refuse_post(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
+from roomcast._core import Flusher, Outbox
 from roomcast.engine.answers import TAKEOVER, Answers
 from roomcast.engine.asgi import Receive, Scope, Send
 from roomcast.engine.checks import (
@@ -36,7 +37,7 @@ from roomcast.engine.heartbeat import Timers
 from roomcast.engine.ids import generate_id
 from roomcast.engine.logs import Once, printable
 from roomcast.engine.options import EngineOptions
-from roomcast.engine.outbox import Flusher, Outbox
+from roomcast.engine.outbox import new_flusher
 from roomcast.engine.places import Place, Places
 from roomcast.engine.polling import Polling
 from roomcast.engine.requests import Request
@@ -68,6 +69,8 @@ class Engine(EventEmitter):
         ``initial_headers``: ``(headers, request)`` before the first answer to a connection; ``headers`` is a dict to change.
         ``headers``: The same before every answer that is not an error, and before the 101 of a WebSocket.
         ``connection_error``: A `ConnectionRefusal`, for every request that was refused.
+        ``slow_client``: ``(connection, dropped)`` when the send buffer of a connection is full: how many packets were dropped
+            in this tick, or 0 where the connection is closed. Not awaited.
 
     Attributes:
         options: What it was made with.
@@ -125,7 +128,8 @@ class Engine(EventEmitter):
     def flusher(self) -> Flusher:
         """What flushes the outboxes; made in the loop that asks first."""
         if self._flusher is None:
-            self._flusher = Flusher(self.loop, self.options.limits)
+            options = self.options
+            self._flusher = new_flusher(self.loop, options.limits, options.send_buffer_policy)
         return self._flusher
 
     @property
@@ -225,6 +229,14 @@ class Engine(EventEmitter):
     def count(self, name: str) -> None:
         """Add one to a counter."""
         self.counters[name] += 1
+
+    def slow(self, connection: Connection, dropped: int) -> None:
+        """Count a send buffer that is full, and tell who wants to know."""
+        self.counters["send_buffer_size"] += 1
+        if dropped:
+            self.counters["dropped_packets"] += dropped
+        for listener in self._take("slow_client"):
+            self.call(listener, (connection, dropped))
 
     def close(self, reason: str) -> None:
         """Close every connection, after sending what waits for it, and refuse new ones."""

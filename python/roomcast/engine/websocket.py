@@ -23,10 +23,10 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final, Protocol
 
+from roomcast._core import Outbox
 from roomcast.engine.asgi import Receive, Send
 from roomcast.engine.connection import Connection
 from roomcast.engine.heartbeat import Timers
-from roomcast.engine.outbox import Outbox
 
 __all__ = ["LINGER", "ASGIWebSocket"]
 
@@ -123,9 +123,9 @@ class ASGIWebSocket:
 
     def carry(self, connection: Connection) -> None:
         """Give a connection what is received from now on, and send what its outbox holds."""
-        assert isinstance(connection.outbox, Outbox)
         self.peer = connection
         self._outbox = connection.outbox
+        self._outbox.writable = not self._in_send
         self.flush()
 
     async def run(self) -> None:
@@ -242,13 +242,13 @@ class ASGIWebSocket:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                self._in_send = True
+                self._stand_in_send(True)
                 await self._write_own()
                 if self._outbox is not None:
                     await self._write_packets(self._outbox)
                 if self._own is not None:
                     continue
-                self._in_send = False
+                self._stand_in_send(False)
                 if self._closing:
                     await self._send({"type": "websocket.close", "code": self._close_code})
                     return
@@ -264,23 +264,27 @@ class ASGIWebSocket:
             self._lost("transport error", "sending failed")
             self.abort()
 
+    def _stand_in_send(self, in_send: bool) -> None:
+        self._in_send = in_send
+        if self._outbox is not None:
+            self._outbox.writable = not in_send
+
     async def _write_own(self) -> None:
         text, self._own = self._own, None
         if text is not None:
             await self._send({"type": "websocket.send", "text": text})
 
     async def _write_packets(self, outbox: Outbox) -> None:
-        send, queue = self._send, outbox.queue
-        while queue:
-            packet = queue.popleft()
+        send = self._send
+        while (first := outbox.pop()) is not None:
+            packet, skip = first
             if isinstance(packet, str):
                 await send({"type": "websocket.send", "text": packet})
-            else:
-                # What went with the last poll before an upgrade is not sent again.
-                skip, outbox.skip = outbox.skip, 0
-                if not skip:
-                    await send({"type": "websocket.send", "text": packet.text})
-                for attachment in packet.attachments[max(skip - 1, 0) :]:
-                    await send({"type": "websocket.send", "bytes": attachment})
-            if outbox.size:  # it was not discarded meanwhile
-                outbox.sent(packet)
+                outbox.sent(len(packet))
+                continue
+            # What went with the last poll before an upgrade is not sent again.
+            if not skip:
+                await send({"type": "websocket.send", "text": packet.text})
+            for attachment in packet.attachments[max(skip - 1, 0) :]:
+                await send({"type": "websocket.send", "bytes": attachment})
+            outbox.sent(packet.size)

@@ -27,6 +27,7 @@ class BroadcastOptions:
         all_of: Rooms that a socket must all be in.
         except_: Rooms or socket ids that are left out.
         timeout: Seconds to wait for acknowledgements.
+        volatile: Whether a client whose connection is not writable at this instant is passed over.
 
     Source:
         socket.io-adapter, ``BroadcastOptions``; ``all_of`` is roomcast's own.
@@ -36,6 +37,7 @@ class BroadcastOptions:
     all_of: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()
     timeout: float | None = None
+    volatile: bool = False
 
 
 class Adapter:
@@ -51,7 +53,7 @@ class Adapter:
 
     def add(self, socket: "Socket", rooms: Iterable[str]) -> None:
         """Make a connected socket known, in the rooms that it has joined before."""
-        self.rooms.add(socket.id, socket)
+        self.rooms.add(socket.id, socket, socket.outbox)
         self.rooms.join(socket.id, rooms)
 
     def add_all(self, id: str, rooms: Iterable[str]) -> Awaitable[None]:
@@ -85,10 +87,10 @@ class Adapter:
             ReservedEventError: If the event belongs to the library.
 
         Cost:
-            One encoding, one selection, and one call per recipient.
+            One encoding, and one crossing for all recipients.
         """
         packet = self.nsp.server.encoder.encode_event(self.nsp.name, event, args)
-        return self._push(packet, self._select(options))
+        return self._push(packet, options)
 
     def broadcast_with_ack(
         self, event: str, args: tuple[Any, ...], options: BroadcastOptions, done: Done
@@ -104,7 +106,7 @@ class Adapter:
         assert options.timeout is not None
         id = self.nsp.next_ack_id()
         packet = self.nsp.server.encoder.encode_event(self.nsp.name, event, args, id)
-        sockets = self._select(options)
+        sockets = self.select(options)
         if not sockets:
             done(None, ([],))
             return DONE
@@ -112,14 +114,19 @@ class Adapter:
         ack = BroadcastAck(sockets, id, done, options.timeout, timers)
         for socket in sockets:
             socket.expect_ack(id, ack)
-        return self._push(packet, sockets)
+        return self._push(packet, options)
 
-    def _select(self, options: BroadcastOptions) -> "list[Socket]":
+    def select(self, options: BroadcastOptions) -> "list[Socket]":
+        """Return the sockets that the options name, each once."""
         return self.rooms.select(options.rooms, options.all_of, options.except_)
 
-    def _push(self, packet: EncodedPacket, sockets: "list[Socket]") -> Awaitable[None]:
-        for socket in sockets:
-            socket.outbox.push(packet)
-        if not sockets or not self.nsp.server.engine.flusher.congested:
+    def _push(self, packet: EncodedPacket, options: BroadcastOptions) -> Awaitable[None]:
+        engine = self.nsp.server.engine
+        dropped = self.rooms.push(
+            packet, options.rooms, options.all_of, options.except_, options.volatile
+        )
+        if dropped:
+            engine.counters["dropped_volatile"] += dropped
+        if not engine.flusher.congested:
             return DONE
-        return Drain([socket.outbox for socket in sockets])
+        return Drain([socket.outbox for socket in self.select(options)])

@@ -78,6 +78,15 @@ class Broadcaster(ABC):
         options = operator.options
         return operator.with_(replace(options, all_of=options.all_of + room_names(rooms)))
 
+    @property
+    @abstractmethod
+    def volatile(self) -> Any:
+        """The same choice, for events that may be dropped: whoever is not writable at the instant of the emit is passed over.
+
+        A connection is writable unless its client is behind: on a WebSocket while the network takes what is sent, on polling
+        while a request waits for something.
+        """
+
     @abstractmethod
     def _operator(self) -> "BroadcastOperator":
         """Return an operator with the choice made so far."""
@@ -87,6 +96,12 @@ class Emitter(Broadcaster):
     """What can emit to several sockets at once."""
 
     __slots__ = ()
+
+    @property
+    def volatile(self) -> "BroadcastOperator":
+        """The same choice, for events that may be dropped; see `Broadcaster.volatile`."""
+        operator = self._operator()
+        return operator.with_(replace(operator.options, volatile=True))
 
     def timeout(self, seconds: float) -> "BroadcastOperator":
         """Wait for acknowledgements this long.

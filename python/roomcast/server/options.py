@@ -6,7 +6,13 @@ from typing import Any, Final, TypedDict
 
 from roomcast.engine.cookies import Cookie
 from roomcast.engine.fields import did_you_mean, snake_case
-from roomcast.engine.options import AllowRequest, EngineOptions, GenerateId, check_seconds
+from roomcast.engine.options import (
+    AllowRequest,
+    EngineOptions,
+    GenerateId,
+    SendBufferPolicy,
+    check_seconds,
+)
 from roomcast.engine.origins import Cors, Origins
 from roomcast.engine.proxies import TrustedProxies
 from roomcast.types import Limits
@@ -31,6 +37,7 @@ class ServerOptions(TypedDict, total=False):
     allow_request: AllowRequest | None
     generate_id: GenerateId | None
     trusted_proxies: Sequence[str] | TrustedProxies | None
+    send_buffer_policy: SendBufferPolicy
     max_http_buffer_size: int
     limits: Limits
     default: Callable[[Any], Any] | None

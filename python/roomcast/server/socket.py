@@ -15,8 +15,9 @@ import asyncio
 import time
 import warnings
 from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from roomcast._core import EncodedPacket, Packet
 from roomcast.engine.connection import Connection
@@ -45,6 +46,25 @@ class SocketState(Enum):
     CONNECTED = "connected"
     LEAVING = "leaving"
     DISCONNECTED = "disconnected"
+
+
+@dataclass(frozen=True, slots=True)
+class SocketFlags:
+    """How a socket emits.
+
+    Attributes:
+        timeout: Seconds to wait for an acknowledgement.
+        volatile: Whether the event may be dropped.
+
+    Source:
+        socket.io, ``BroadcastFlags``.
+    """
+
+    timeout: float | None = None
+    volatile: bool = False
+
+
+PLAIN: Final = SocketFlags()
 
 
 class Socket(EventEmitter, Broadcaster):
@@ -152,7 +172,7 @@ class Socket(EventEmitter, Broadcaster):
             EncodeError: If an argument has no JSON form.
             ReservedEventError: If the event belongs to the library.
         """
-        return self.emit_within(None, event, args, ack)
+        return self.emit_within(PLAIN, event, args, ack)
 
     def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
         """Send an event and get the client's answer.
@@ -168,7 +188,12 @@ class Socket(EventEmitter, Broadcaster):
         Source:
             socket.io, ``Socket.emitWithAck``. Differs from it: further arguments are not dropped, and a disconnect ends it.
         """
-        return self.request_within(None, event, args)
+        return self.request_within(PLAIN, event, args)
+
+    @property
+    def volatile(self) -> "SocketOperator":
+        """This socket, for events that may be dropped; see `Broadcaster.volatile`."""
+        return SocketOperator(self, SocketFlags(volatile=True))
 
     def timeout(self, seconds: float) -> "SocketOperator":
         """Wait for the acknowledgement of what is emitted next this long.
@@ -176,7 +201,7 @@ class Socket(EventEmitter, Broadcaster):
         Raises:
             ValueError: If it is negative or not finite.
         """
-        return SocketOperator(self, checked_timeout(seconds))
+        return SocketOperator(self, SocketFlags(timeout=checked_timeout(seconds)))
 
     def join(self, *rooms: str | Iterable[str]) -> Awaitable[None]:
         """Join rooms; a no-op after the disconnect.
@@ -247,10 +272,12 @@ class Socket(EventEmitter, Broadcaster):
             self._fail_acks()
             self.fire("disconnect", (reason, details))
 
-    def send(self, packet: EncodedPacket) -> None:
+    def send(self, packet: EncodedPacket, *, volatile: bool = False) -> None:
         """Queue a packet for the client, unless it is gone."""
-        if self._state is not SocketState.DISCONNECTED:
-            self.outbox.push(packet)
+        if self._state is SocketState.DISCONNECTED:
+            return
+        if not self.outbox.push(packet, volatile):
+            self.nsp.server.engine.count("dropped_volatile")
 
     def answer(self, id: int, args: tuple[Any, ...]) -> None:
         """Send the acknowledgement of an event."""
@@ -296,35 +323,36 @@ class Socket(EventEmitter, Broadcaster):
         return None if self._acks is None else self._acks.pop(id, None)
 
     def emit_within(
-        self, timeout: float | None, event: str, args: tuple[Any, ...], ack: Listener | None
+        self, flags: SocketFlags, event: str, args: tuple[Any, ...], ack: Listener | None
     ) -> Awaitable[None]:
         """Emit, with an acknowledgement for a function."""
         if ack is None:
-            self.send(self.nsp.server.encoder.encode_event(self.nsp.name, event, args))
+            packet = self.nsp.server.encoder.encode_event(self.nsp.name, event, args)
+            self.send(packet, volatile=flags.volatile)
         else:
             handlers = self.nsp.server.handlers
 
             def done(error: Exception | None, answer: tuple[Any, ...]) -> None:
-                if timeout is not None:
+                if flags.timeout is not None:
                     handlers.call(ack, (error, *answer), socket=self, event=event)
                 elif error is None:  # without a time-out it has no argument for an error
                     handlers.call(ack, answer, socket=self, event=event)
 
-            self._request(timeout, event, args, done)
+            self._request(flags, event, args, done)
         return Drain((self.outbox,)) if self.outbox.congested else DONE
 
     def request_within(
-        self, timeout: float | None, event: str, args: tuple[Any, ...]
+        self, flags: SocketFlags, event: str, args: tuple[Any, ...]
     ) -> Awaitable[Any]:
         """Emit, with an acknowledgement for one who awaits."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        ack = self._request(timeout, event, args, settler(future))
+        ack = self._request(flags, event, args, settler(future))
         if ack is not None:
             future.add_done_callback(lambda done: ack.forget() if done.cancelled() else None)
         return future
 
     def _request(
-        self, timeout: float | None, event: str, args: tuple[Any, ...], done: Done
+        self, flags: SocketFlags, event: str, args: tuple[Any, ...], done: Done
     ) -> SocketAck | None:
         id = self.nsp.next_ack_id()
         server = self.nsp.server
@@ -332,9 +360,9 @@ class Socket(EventEmitter, Broadcaster):
         if self._state is SocketState.DISCONNECTED:
             done(DisconnectedError(), ())
             return None
-        ack = SocketAck(self, id, done, timeout, server.engine.timers)
+        ack = SocketAck(self, id, done, flags.timeout, server.engine.timers)
         self.expect_ack(id, ack)
-        self.send(packet)
+        self.send(packet, volatile=flags.volatile)
         return ack
 
     def _fail_acks(self) -> None:
@@ -354,37 +382,49 @@ class Socket(EventEmitter, Broadcaster):
 
 
 class SocketOperator(Broadcaster):
-    """A socket with a time-out for the acknowledgement, immutable; what `Socket.timeout` returns.
+    """A socket with flags for what it emits, immutable; what `Socket.timeout` and `Socket.volatile` return.
 
     Source:
         socket.io has these flags on the socket itself, where the next emit takes them away.
     """
 
-    __slots__ = ("_socket", "_timeout")
+    __slots__ = ("_flags", "_socket")
 
-    def __init__(self, socket: Socket, timeout: float) -> None:
-        """Take a socket and seconds."""
+    def __init__(self, socket: Socket, flags: SocketFlags) -> None:
+        """Take a socket and how it emits."""
         self._socket = socket
-        self._timeout = timeout
+        self._flags = flags
 
     @property
     def broadcast(self) -> BroadcastOperator:
-        """Everybody in the namespace but the socket, with the time-out."""
+        """Everybody in the namespace but the socket, with the same flags."""
         return self._operator()
 
+    @property
+    def volatile(self) -> "SocketOperator":
+        """The same, for events that may be dropped; see `Broadcaster.volatile`."""
+        return SocketOperator(self._socket, replace(self._flags, volatile=True))
+
+    def timeout(self, seconds: float) -> "SocketOperator":
+        """The same, with a time-out for the acknowledgement; as `Socket.timeout`."""
+        return SocketOperator(self._socket, replace(self._flags, timeout=checked_timeout(seconds)))
+
     def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]:
-        """Send an event as `Socket.emit` does; ``ack`` is called with ``(error, *args)``.
+        """Send an event as `Socket.emit` does; with a time-out ``ack`` is called with ``(error, *args)``.
 
         The error is ``None``, `AckTimeoutError` or `DisconnectedError`; with an error there are no arguments.
         """
-        return self._socket.emit_within(self._timeout, event, args, ack)
+        return self._socket.emit_within(self._flags, event, args, ack)
 
     def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
-        """Get the client's answer as `Socket.emit_with_ack` does; raises `AckTimeoutError` if it does not come in time."""
-        return self._socket.request_within(self._timeout, event, args)
+        """Get the client's answer as `Socket.emit_with_ack` does; with a time-out it raises `AckTimeoutError` if it is late."""
+        return self._socket.request_within(self._flags, event, args)
 
     def _operator(self) -> BroadcastOperator:
-        return self._socket.broadcast.timeout(self._timeout)
+        operator, flags = self._socket.broadcast, self._flags
+        return operator.with_(
+            replace(operator.options, timeout=flags.timeout, volatile=flags.volatile)
+        )
 
 
 def _number_name(event: Any) -> str:

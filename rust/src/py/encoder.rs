@@ -239,7 +239,7 @@ fn write_margin(
 pub(super) struct EncodedPacket {
     pub(super) text: Py<PyString>,
     pub(super) attachments: Py<PyTuple>,
-    size: usize,
+    pub(super) size: usize,
     /// The attachments as they stand in payloads, made for the first one: the recipients of a broadcast share them.
     binary_messages: OnceLock<Box<[Box<[u8]>]>>,
     /// All its WebSocket frames in one piece, made for the first recipient.
@@ -288,6 +288,25 @@ impl EncodedPacket {
         Ok(())
     }
 
+    /// All its frames in one piece, made at the first call.
+    pub(super) fn shared_frames(&self, py: Python<'_>) -> PyResult<Py<PyBytes>> {
+        let frames = self.frames.get_or_try_init(py, || {
+            let mut out = scratch::take();
+            out.clear();
+            let written = self.write_frames(py, &mut out, 0);
+            let frames = PyBytes::new(py, &out).unbind();
+            scratch::put(out);
+            written.map(|()| frames)
+        })?;
+        Ok(frames.clone_ref(py))
+    }
+
+    /// Whether it is an event, which may be dropped where a packet of the protocol may not.
+    pub(super) fn is_event(&self, py: Python<'_>) -> bool {
+        let text = self.text.bind(py).to_str().unwrap_or_default();
+        matches!(text.as_bytes().get(1), Some(b'2' | b'5'))
+    }
+
     /// The attachments as they stand in payloads.
     pub(super) fn binary_messages(&self, py: Python<'_>) -> &[Box<[u8]>] {
         // Nothing of Python runs while another thread may wait here: the attachments are `bytes` of our own making.
@@ -319,16 +338,8 @@ impl EncodedPacket {
     }
 
     #[getter]
-    fn frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let frames = self.frames.get_or_try_init(py, || {
-            let mut out = scratch::take();
-            out.clear();
-            let written = self.write_frames(py, &mut out, 0);
-            let frames = PyBytes::new(py, &out).unbind();
-            scratch::put(out);
-            written.map(|()| frames)
-        })?;
-        Ok(frames.bind(py).clone())
+    fn frames(&self, py: Python<'_>) -> PyResult<Py<PyBytes>> {
+        self.shared_frames(py)
     }
 }
 

@@ -8,7 +8,9 @@ mod decoder;
 mod encode;
 mod encoder;
 mod errors;
+mod flusher;
 mod keys;
+mod outbox;
 mod packet;
 mod payload;
 mod raw_json;
@@ -25,6 +27,10 @@ mod _core {
     #[pymodule_export]
     use super::encoder::{EncodedPacket, Encoder, encode};
     #[pymodule_export]
+    use super::flusher::Flusher;
+    #[pymodule_export]
+    use super::outbox::Outbox;
+    #[pymodule_export]
     use super::packet::Packet;
     #[pymodule_export]
     use super::payload::{decode_base64, decode_payload, encode_payload};
@@ -33,5 +39,5 @@ mod _core {
     #[pymodule_export]
     use super::rooms::Rooms;
     #[pymodule_export]
-    use super::websocket::{FrameReader, encode_frames};
+    use super::websocket::FrameReader;
 }

@@ -25,20 +25,30 @@ pub(super) fn encode_payload<'py>(
     skip: usize,
     limit: usize,
 ) -> PyResult<(Bound<'py, PyBytes>, usize, usize)> {
+    write_payload(packets.py(), packets.try_iter()?, skip, limit)
+}
+
+/// The same for packets from anywhere.
+pub(super) fn write_payload<'py>(
+    py: Python<'py>,
+    packets: impl Iterator<Item = PyResult<Bound<'py, PyAny>>>,
+    skip: usize,
+    limit: usize,
+) -> PyResult<(Bound<'py, PyBytes>, usize, usize)> {
     let mut payload = Payload::new(scratch::take(), limit);
     let progress = write_packets(&mut payload, packets, skip)?;
-    let bytes = PyBytes::new(packets.py(), payload.as_bytes());
+    let bytes = PyBytes::new(py, payload.as_bytes());
     scratch::put(payload.into_buffer());
     Ok((bytes, progress.packets, progress.messages))
 }
 
-fn write_packets(
+fn write_packets<'py>(
     payload: &mut Payload,
-    packets: &Bound<'_, PyAny>,
+    packets: impl Iterator<Item = PyResult<Bound<'py, PyAny>>>,
     mut skip: usize,
 ) -> PyResult<Progress> {
     let mut written = 0;
-    for packet in packets.try_iter()? {
+    for packet in packets {
         let packet = packet?;
         let stopped = if let Ok(packet) = packet.cast::<EncodedPacket>() {
             write_packet(payload, packet, skip)?

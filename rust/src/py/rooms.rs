@@ -14,6 +14,9 @@ use pyo3::sync::MutexExt;
 use pyo3::types::{PyList, PySet, PyString};
 use smallvec::SmallVec;
 
+use super::encoder::EncodedPacket;
+use super::flusher::Flusher;
+use super::outbox::{Item, Outbox, Pushed};
 use crate::rooms;
 
 /// Names that a call brings along, taken out of any iterable of `str`.
@@ -33,11 +36,23 @@ impl<'py> FromPyObject<'_, 'py> for Names {
     }
 }
 
+/// A socket, and where its packets wait.
+struct Member {
+    socket: Py<PyAny>,
+    outbox: Option<Py<Outbox>>,
+}
+
 #[derive(Default)]
 struct State {
     index: rooms::Rooms,
     /// By slot.
-    sockets: Vec<Option<Py<PyAny>>>,
+    members: Vec<Option<Member>>,
+}
+
+impl State {
+    fn member(&self, slot: u32) -> Option<&Member> {
+        self.members.get(slot as usize)?.as_ref()
+    }
 }
 
 #[pyclass(frozen, generic, module = "roomcast._core")]
@@ -63,8 +78,15 @@ impl Rooms {
         }
     }
 
-    #[pyo3(signature = (id, socket, /))]
-    fn add(&self, py: Python<'_>, id: PyBackedStr, socket: Py<PyAny>) -> PyResult<()> {
+    #[pyo3(signature = (id, socket, outbox=None, /))]
+    fn add(
+        &self,
+        py: Python<'_>,
+        id: PyBackedStr,
+        socket: Py<PyAny>,
+        outbox: Option<Py<Outbox>>,
+    ) -> PyResult<()> {
+        let member = Some(Member { socket, outbox });
         let mut state = self.lock(py);
         let Some(added) = state.index.add(&id) else {
             drop(state);
@@ -73,10 +95,10 @@ impl Rooms {
             ));
         };
         let slot = added.slot as usize;
-        if slot == state.sockets.len() {
-            state.sockets.push(Some(socket));
-        } else if let Some(place) = state.sockets.get_mut(slot) {
-            *place = Some(socket); // was None, so nothing is released here
+        if slot == state.members.len() {
+            state.members.push(member);
+        } else if let Some(place) = state.members.get_mut(slot) {
+            *place = member; // was None, so nothing is released here
         }
         Ok(())
     }
@@ -85,14 +107,14 @@ impl Rooms {
     fn remove<'py>(&self, py: Python<'py>, id: PyBackedStr) -> PyResult<Bound<'py, PyList>> {
         let mut state = self.lock(py);
         let removed = state.index.remove(&id);
-        let socket = removed.as_ref().and_then(|removed| {
-            let place = state.sockets.get_mut(removed.slot as usize)?;
+        let member = removed.as_ref().and_then(|removed| {
+            let place = state.members.get_mut(removed.slot as usize)?;
             place.take()
         });
         drop(state);
         let names = removed.map_or_else(Vec::new, |removed| removed.rooms);
         let names = PyList::new(py, names.iter().map(|name| &**name));
-        drop(socket);
+        drop(member);
         names
     }
 
@@ -151,8 +173,7 @@ impl Rooms {
     fn get(&self, py: Python<'_>, id: PyBackedStr) -> Option<Py<PyAny>> {
         let state = self.lock(py);
         let slot = state.index.find(&id)?.slot;
-        let socket = state.sockets.get(slot as usize)?;
-        socket.as_ref().map(|socket| socket.clone_ref(py))
+        state.member(slot).map(|member| member.socket.clone_ref(py))
     }
 
     #[pyo3(signature = (room, /))]
@@ -172,19 +193,65 @@ impl Rooms {
         except_: Names,
     ) -> PyResult<Bound<'py, PyList>> {
         let selected = {
-            let State { index, sockets } = &mut *self.lock(py);
+            let State { index, members } = &mut *self.lock(py);
             let selection = rooms::Selection {
                 to: &to.0,
                 all_of: &all_of.0,
                 except: &except_.0,
             };
             index.select(selection, |slot| {
-                let socket = sockets.get(slot as usize)?;
-                socket.as_ref().map(|socket| socket.clone_ref(py))
+                let member = members.get(slot as usize)?.as_ref()?;
+                Some(member.socket.clone_ref(py))
             })
         };
         // Every slot in the index has a socket, so that no item is None for want of one.
         PyList::new(py, selected)
+    }
+
+    #[pyo3(
+        signature = (packet, to, all_of, except_, volatile, /),
+        text_signature = "($self, packet, to, all_of, except_, volatile, /)"
+    )]
+    fn push(
+        &self,
+        py: Python<'_>,
+        packet: Py<EncodedPacket>,
+        to: Names,
+        all_of: Names,
+        except_: Names,
+        volatile: bool,
+    ) -> PyResult<usize> {
+        let mut flushers = SmallVec::<[Py<Flusher>; 1]>::new();
+        let mut dropped = 0;
+        {
+            let State { index, members } = &mut *self.lock(py);
+            let selection = rooms::Selection {
+                to: &to.0,
+                all_of: &all_of.0,
+                except: &except_.0,
+            };
+            index.select(selection, |slot| {
+                let member = members.get(slot as usize).and_then(Option::as_ref);
+                let Some(outbox) = member.and_then(|member| member.outbox.as_ref()) else {
+                    return;
+                };
+                let item = Item::Packet(packet.clone_ref(py));
+                match Outbox::push_unarmed(outbox, py, item, volatile) {
+                    Pushed::Dirtied => {
+                        let flusher = &outbox.get().flusher;
+                        if flushers.last().is_none_or(|last| !last.is(flusher)) {
+                            flushers.push(flusher.clone_ref(py));
+                        }
+                    }
+                    Pushed::Dropped => dropped += 1,
+                    Pushed::Queued | Pushed::Refused => {}
+                }
+            });
+        }
+        for flusher in &flushers {
+            Flusher::arm(flusher.bind(py))?;
+        }
+        Ok(dropped)
     }
 
     fn room_names<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
@@ -203,11 +270,10 @@ impl Rooms {
             Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(std::sync::TryLockError::WouldBlock) => return Ok(()),
         };
-        state
-            .sockets
-            .iter()
-            .flatten()
-            .try_for_each(|socket| visit.call(socket))
+        state.members.iter().flatten().try_for_each(|member| {
+            visit.call(&member.socket)?;
+            visit.call(&member.outbox)
+        })
     }
 
     fn __clear__(&self, py: Python<'_>) {

@@ -1,48 +1,18 @@
-//! `encode_frames` and `FrameReader`: packets as WebSocket frames, and what a WebSocket receives as packets.
+//! `FrameReader`: what a WebSocket receives as packets.
 
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyList};
 
-use super::decoder::{self, Decoder};
-use super::encoder::EncodedPacket;
+use super::decoder::Decoder;
 use super::{buffers, errors, scratch};
 use crate::engineio::base64;
-use crate::websocket::{CloseCode, Message, Opcode, Reader, ReaderLimits, Role, write_frame};
+use crate::websocket::{CloseCode, Message, Reader, ReaderLimits, Role};
 
 /// What the close of a peer is called that gave no code.
 const NO_STATUS: u16 = 1005;
-
-/// Return the server's frames of packets, in one piece.
-#[pyfunction]
-#[pyo3(signature = (packets, skip=0, /))]
-pub(super) fn encode_frames<'py>(
-    packets: &Bound<'py, PyAny>,
-    skip: usize,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let mut out = scratch::take();
-    out.clear();
-    let mut skip = skip;
-    for packet in packets.try_iter()? {
-        let packet = packet?;
-        if let Ok(packet) = packet.cast::<EncodedPacket>() {
-            packet.get().write_frames(packet.py(), &mut out, skip)?;
-        } else if let Ok(text) = packet.cast::<PyString>() {
-            write_frame(&mut out, Opcode::Text, text.to_str()?.as_bytes());
-        } else {
-            let class = decoder::class_name(&packet);
-            return Err(PyTypeError::new_err(format!(
-                "frames are made of EncodedPacket and str, not {class}"
-            )));
-        }
-        skip = 0;
-    }
-    let frames = PyBytes::new(packets.py(), &out);
-    scratch::put(out);
-    Ok(frames)
-}
 
 /// Turns the bytes that one client sends over its WebSocket into packets.
 #[pyclass(frozen, module = "roomcast._core")]
