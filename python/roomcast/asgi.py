@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from roomcast.engine.asgi import ASGIApplication, Message, Receive, Scope, Send
 from roomcast.engine.http import respond
@@ -19,6 +20,10 @@ class ASGIApp:
     """
 
     __slots__ = ("_engine", "_on_shutdown", "_other_app")
+
+    may_return: Final = True
+    """Whether a WebSocket that was handed over outlives the call: where nothing stands around this application, nobody has to
+    wait in it."""
 
     def __init__(
         self,

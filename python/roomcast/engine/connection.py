@@ -33,6 +33,7 @@ Source:
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from json import dumps
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -177,6 +178,17 @@ class Settings:
     max_payload: int
     upgrades: tuple[str, ...]
 
+    @cache  # noqa: B019  one object for each server
+    def handshake(self, *, may_upgrade: bool) -> str:
+        """Return what follows the id in the open packet, as JSON."""
+        handshake: dict[str, Any] = {
+            "upgrades": self.upgrades if may_upgrade else (),
+            "pingInterval": round(self.ping_interval * 1000),
+            "pingTimeout": round(self.ping_timeout * 1000),
+            "maxPayload": self.max_payload,
+        }
+        return dumps(handshake, separators=(",", ":"))[1:]
+
 
 class Connection(EventEmitter):
     """One Engine.IO connection; applications meet it as ``socket.conn``. It belongs to its server's event loop.
@@ -258,17 +270,10 @@ class Connection(EventEmitter):
             receiver: Who gets the messages.
             now: The time.
         """
-        settings = self.settings
-        handshake: dict[str, Any] = {
-            "sid": self.id,
-            "upgrades": settings.upgrades if self.transport.name == "polling" else (),
-            "pingInterval": round(settings.ping_interval * 1000),
-            "pingTimeout": round(settings.ping_timeout * 1000),
-            "maxPayload": settings.max_payload,
-        }
         self._receiver = receiver
         self.state = ConnectionState.OPEN
-        self.outbox.push_text("0" + dumps(handshake, separators=(",", ":")))
+        rest = self.settings.handshake(may_upgrade=self.transport.name == "polling")
+        self.outbox.push_text(f'0{{"sid":{dumps(self.id)},{rest}')
         self._restart(now)
 
     def receive_text(self, text: str, now: float) -> None:

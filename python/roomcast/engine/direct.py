@@ -11,12 +11,11 @@ the event loop leave in one write.
     paused              the client does not read: flushes wait in the outbox until the transport has room again
     closing             the last packets and the close frame are written, and nothing is read any more; the line ends
                         when the client closes it too, or is aborted after `LINGER` or `FAREWELL`
-    ended               `run` returns
+    ended               nothing; whoever waits in `run` goes on
     ==================  =================================================================================================
 """
 
 import asyncio
-from collections.abc import Callable
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -44,6 +43,16 @@ NO_STATUS: Final = b"\x88\x00"
 """A close frame without a status, as the reference sends it."""
 
 
+class Owner(Protocol):
+    """What a line needs from its server."""
+
+    def count(self, name: str) -> None:
+        """Count a limit that was hit."""
+
+    def line_ended(self, websocket: "DirectWebSocket") -> None:
+        """Learn that a line has ended."""
+
+
 class Registry(Protocol):
     """Where the HTTP server keeps what it has to tell when it stops."""
 
@@ -62,9 +71,9 @@ class DirectWebSocket(asyncio.Protocol):
     __slots__ = (
         "_closing",
         "_connection",
-        "_count",
         "_ended",
         "_outbox",
+        "_owner",
         "_paused",
         "_reader",
         "_registry",
@@ -75,10 +84,10 @@ class DirectWebSocket(asyncio.Protocol):
         "tick",
     )
 
-    def __init__(self, timers: Timers, limits: Limits, count: Callable[[str], None]) -> None:
-        """Take what watches over the closing, the limits, and what counts those that are hit."""
+    def __init__(self, timers: Timers, limits: Limits, owner: Owner) -> None:
+        """Take what watches over the closing, the limits, and the server."""
         self._timers = timers
-        self._count = count
+        self._owner = owner
         self._reader = FrameReader(limits.max_http_buffer_size, limits.max_fragments)
         self._transport: asyncio.Transport | None = None
         self._registry: Registry | None = None
@@ -107,7 +116,6 @@ class DirectWebSocket(asyncio.Protocol):
         self._registry = registry
         # Paused means: the transport holds something. Only when it does not may the outbox write past it.
         transport.set_write_buffer_limits(high=0)
-        self._ended = asyncio.get_running_loop().create_future()
         transport.set_protocol(self)
 
     def carry(self, connection: Connection) -> None:
@@ -121,7 +129,9 @@ class DirectWebSocket(asyncio.Protocol):
 
     async def run(self) -> None:
         """Wait until the line has ended; everything else happens without this task."""
-        assert self._ended is not None
+        if self._transport is None:
+            return  # it has ended already
+        self._ended = asyncio.get_running_loop().create_future()
         try:
             await self._ended
         except asyncio.CancelledError:
@@ -176,6 +186,8 @@ class DirectWebSocket(asyncio.Protocol):
             self._outbox.discard()
         if self._registry is not None:
             self._registry.discard(self)
+        self._transport = None
+        self._owner.line_ended(self)
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
@@ -283,7 +295,7 @@ class DirectWebSocket(asyncio.Protocol):
         elif kind == "error":
             code, reason = args
             if code in LIMITS:
-                self._count(LIMITS[code])
+                self._owner.count(LIMITS[code])
             self._close(control_frame(CLOSE, code.to_bytes(2)), discard=True)
             peer.lost("transport error", reason)
 

@@ -60,7 +60,7 @@ class Request:
         self.address = address
         self.secure = secure
         self._query_string = query_string
-        self._headers = tuple(headers)
+        self._headers: tuple[tuple[bytes, bytes], ...] | bytes = tuple(headers)
         self._host = host
         self._state: dict[str, Any] | None = None
 
@@ -125,13 +125,32 @@ class Request:
     def headers(self) -> dict[str, str]:
         """The headers, names in lower case; repeated ones joined as HTTP says. A new dict."""
         headers: dict[str, str] = {}
-        for raw_name, raw_value in self._headers:
+        for raw_name, raw_value in self._pairs():
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             if name in headers:
                 separator = "; " if name == "cookie" else ", "
                 value = f"{headers[name]}{separator}{value}"
             headers[name] = value
         return headers
+
+    def compact(self) -> None:
+        """Keep the headers as one piece of bytes from now on: a connection holds its request for as long as it lives.
+
+        A pair of bytes for each header is a quarter of the memory of an idle connection.
+        """
+        if isinstance(self._headers, tuple):
+            packed = b"\n".join([name + b":" + value for name, value in self._headers])
+            if packed.count(b"\n") == max(len(self._headers) - 1, 0):  # HTTP allows none in a value
+                self._headers = packed
+
+    def _pairs(self) -> tuple[tuple[bytes, bytes], ...]:
+        packed = self._headers
+        if isinstance(packed, tuple):
+            return packed
+        if not packed:
+            return ()
+        lines = [line.partition(b":") for line in packed.split(b"\n")]
+        return tuple([(name, value) for name, _, value in lines])
 
     @property
     def url_size(self) -> int:
@@ -141,7 +160,8 @@ class Request:
     @property
     def head_size(self) -> tuple[int, int]:
         """How many headers there are, and their bytes."""
-        return len(self._headers), sum([len(name) + len(value) for name, value in self._headers])
+        pairs = self._pairs()
+        return len(pairs), sum([len(name) + len(value) for name, value in pairs])
 
     def header(self, name: bytes) -> str | None:
         """Return one header, repeated ones joined with commas; ``None`` if it is not there.
@@ -149,5 +169,5 @@ class Request:
         Args:
             name: Its name in lower case.
         """
-        values = [value for key, value in self._headers if key == name]
+        values = [value for key, value in self._pairs() if key == name]
         return b", ".join(values).decode("latin-1") if values else None

@@ -434,6 +434,7 @@ class Engine(EventEmitter):
             owner=self,
         )
         outbox.attach(connection)
+        request.compact()
         self.connections[sid] = connection
         place.keep()
         connection.open(self._on_connection(connection), self.loop.time())
@@ -470,7 +471,7 @@ class Engine(EventEmitter):
         query = request.query
         websocket: WebSocket
         if TAKEOVER in (scope.get("extensions") or {}):
-            websocket = DirectWebSocket(self.timers, self.options.limits, self.count)
+            websocket = DirectWebSocket(self.timers, self.options.limits, self)
         else:
             websocket = ASGIWebSocket(
                 receive,
@@ -486,11 +487,18 @@ class Engine(EventEmitter):
             await self._answers.refuse_websocket(scope, send, request, refused)
         elif websocket.peer is not None:  # otherwise it is closed, or the client has left
             self._websockets.add(websocket)
-            try:
+            if isinstance(websocket, ASGIWebSocket):
+                try:
+                    await websocket.run()
+                finally:
+                    self.line_ended(websocket)
+            elif not scope["extensions"][TAKEOVER]["may_return"]:
                 await websocket.run()
-            finally:
-                self._websockets.discard(websocket)
-                self._settle()
+
+    def line_ended(self, websocket: WebSocket) -> None:
+        """Learn that a WebSocket has ended."""
+        self._websockets.discard(websocket)
+        self._settle()
 
     async def _open_websocket(
         self,
