@@ -87,7 +87,17 @@ class EncodedPacket:
         attachments: One Engine.IO binary message each, to follow the text without anything between.
         size: Bytes of all messages together, the text counted in UTF-8.
         frames: All messages as WebSocket frames of a server, in one piece; made for the first recipient, then shared.
+        compress: Whether transports may compress it.
     """
+
+    @property
+    def compress(self) -> bool: ...
+    def deflated_frames(self, agreement: Agreement, /) -> bytes:
+        """Return the frames for a client that has agreed on permessage-deflate: each message that is long enough compressed.
+
+        Cost:
+            Linear in the bytes, for the first client of each window. Other threads run while a long message is compressed.
+        """
 
     @property
     def frames(self) -> bytes: ...
@@ -127,7 +137,13 @@ class Encoder:
         """
 
     def encode_event(
-        self, nsp: str, event: str | float, args: tuple[Any, ...], id: int | None = None, /
+        self,
+        nsp: str,
+        event: str | float,
+        args: tuple[Any, ...],
+        id: int | None = None,
+        compress: bool = True,
+        /,
     ) -> EncodedPacket:
         """Encode an EVENT to be emitted; errors as in `encode`, paths as if event and arguments were one list."""
 
@@ -439,9 +455,12 @@ class FrameReader:
     Args:
         max_message: Bytes of the largest message, all its fragments together.
         max_fragments: Fragments of one message.
+        agreement: What the client's messages may be compressed by; their limit is that of what they become.
     """
 
-    def __new__(cls, max_message: int, max_fragments: int, /) -> FrameReader: ...
+    def __new__(
+        cls, max_message: int, max_fragments: int, agreement: Agreement | None = None, /
+    ) -> FrameReader: ...
     def feed(
         self, data: bytes, decoder: Decoder | None = None, /
     ) -> list[
@@ -474,8 +493,57 @@ class FrameReader:
             Linear in the bytes; one crossing, and one copy of what is incomplete.
 
         Source:
-            RFC 6455, sections 5 to 8.
+            RFC 6455, sections 5 to 8; RFC 7692, section 7.2.2.
         """
+
+@final
+class Deflate:
+    """permessage-deflate as one server wants it of all its clients.
+
+    Args:
+        threshold: Bytes from which on a message is compressed.
+        level: The level of zlib, 1 to 9.
+        server_max_window_bits: The largest window for messages of the server, 9 to 15.
+        client_no_context_takeover: Whether clients must compress each message alone.
+    """
+
+    def __new__(
+        cls,
+        threshold: int,
+        level: int,
+        server_max_window_bits: int,
+        client_no_context_takeover: bool,
+        /,
+    ) -> Deflate: ...
+    def negotiate(self, offer: str, /) -> Agreement | None:
+        """Choose from what a client offers; ``None`` to compress nothing.
+
+        The server always compresses each message alone, so that a broadcast is compressed once for all clients that have agreed
+        on the same window.
+
+        Args:
+            offer: The header ``Sec-WebSocket-Extensions``, repeated ones joined with commas.
+
+        Raises:
+            ValueError: If it is no list of extensions, or has more than 128 names in it.
+
+        Cost:
+            Linear in the offer.
+
+        Source:
+            RFC 7692, sections 5 and 7.1.
+        """
+
+@final
+class Agreement:
+    """What one client has agreed to.
+
+    Attributes:
+        response: The header ``Sec-WebSocket-Extensions`` of the answer.
+    """
+
+    @property
+    def response(self) -> str: ...
 
 def encode_payload(
     packets: Iterable[EncodedPacket | str], skip: int, limit: int, /

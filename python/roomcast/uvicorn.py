@@ -91,7 +91,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return False
         response = self.response
         del response.headers["Date"]
-        # Frames are made once for all clients, so none has an extension of its own.
+        # uvicorn's answer to the offer: whoever reads and writes the frames has given its own in the headers.
         if "Sec-WebSocket-Extensions" in response.headers:
             del response.headers["Sec-WebSocket-Extensions"]
         for name, value in (*self.default_headers, *headers):

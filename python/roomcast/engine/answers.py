@@ -133,6 +133,9 @@ class Answers:
         subprotocol = offered[0].partition(",")[0].strip() if offered else None
         headers = await self._more(request, sid)
         if isinstance(websocket, DirectWebSocket):
+            if websocket.agreement is not None:
+                response = websocket.agreement.response.encode("ascii")
+                headers.append((b"sec-websocket-extensions", response))
             takeover = scope["extensions"][TAKEOVER]["takeover"]
             return bool(takeover(websocket, subprotocol, headers))
         try:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final, Protocol
 
-from roomcast._core import FrameReader, Outbox, Packet
+from roomcast._core import Agreement, FrameReader, Outbox, Packet
 from roomcast.engine.connection import Connection
 from roomcast.engine.heartbeat import Timers
 from roomcast.engine.websocket import LINGER, Peer
@@ -57,19 +57,25 @@ def control_frame(opcode: int, payload: bytes) -> bytes:
 
 
 class DirectWebSocket(asyncio.Protocol):
-    """A WebSocket on an asyncio transport. It belongs to one event loop."""
+    """A WebSocket on an asyncio transport. It belongs to one event loop.
+
+    Attributes:
+        agreement: How its messages are compressed; ``None`` where they are not.
+    """
 
     __slots__ = (
         "_closing",
         "_connection",
         "_count",
         "_ended",
+        "_limits",
         "_outbox",
         "_paused",
         "_reader",
         "_registry",
         "_timers",
         "_transport",
+        "agreement",
         "deadline",
         "peer",
         "tick",
@@ -78,6 +84,7 @@ class DirectWebSocket(asyncio.Protocol):
     def __init__(self, timers: Timers, limits: Limits, count: Callable[[str], None]) -> None:
         """Take what watches over the closing, the limits, and what counts those that are hit."""
         self._timers = timers
+        self._limits = limits
         self._count = count
         self._reader = FrameReader(limits.max_http_buffer_size, limits.max_fragments)
         self._transport: asyncio.Transport | None = None
@@ -87,6 +94,7 @@ class DirectWebSocket(asyncio.Protocol):
         self._paused = False
         self._closing = False
         self._ended: asyncio.Future[None] | None = None
+        self.agreement: Agreement | None = None
         self.peer: Peer | None = None
         self.deadline = inf
         self.tick: int | None = None
@@ -95,6 +103,12 @@ class DirectWebSocket(asyncio.Protocol):
     def name(self) -> str:
         """The transport's name in the protocol."""
         return "websocket"
+
+    def agree(self, agreement: Agreement) -> None:
+        """Take compressed messages from the client, and send it such; before the line is taken over."""
+        limits = self._limits
+        self.agreement = agreement
+        self._reader = FrameReader(limits.max_http_buffer_size, limits.max_fragments, agreement)
 
     def take_over(self, transport: asyncio.Transport, registry: Registry) -> None:
         """Read and write a transport from now on.

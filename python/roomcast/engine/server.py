@@ -21,6 +21,7 @@ from roomcast.engine.checks import (
     forbidden,
     head_limit,
     id_generation_error,
+    malformed_extensions,
     middleware_failure,
     refusal,
 )
@@ -116,6 +117,8 @@ class Engine(EventEmitter):
         self._idle: asyncio.Future[None] | None = None
         self._closed: str | None = None
         self._answers = Answers(options, self)
+        deflate = options.per_message_deflate
+        self._deflate = None if deflate is None else deflate.deflate()
 
     @property
     def timers(self) -> Timers:
@@ -278,9 +281,15 @@ class Engine(EventEmitter):
         return self.connections.get(sid) or self._lingering.get(sid)
 
     async def _check(
-        self, request: Request, query: Mapping[str, str], *, websocket: bool
+        self, request: Request, query: Mapping[str, str], *, websocket: WebSocket | None
     ) -> Refusal | int | None:
-        """Say with which error or status a request is refused, or ``None`` if it may go on."""
+        """Say with which error or status a request is refused, or ``None`` if it may go on.
+
+        Args:
+            request: The request.
+            query: Its query.
+            websocket: What it asks for, if that is a WebSocket.
+        """
         options = self.options
         passed = head_limit(request, options.limits)
         if passed is not None:
@@ -296,18 +305,34 @@ class Engine(EventEmitter):
                 if self._is_news(request, error):
                     log.exception("a middleware of the engine failed")
                 return middleware_failure()
-        return refusal(
+        refused = refusal(
             request,
             query,
-            websocket=websocket,
+            websocket=websocket is not None,
             transports=options.transports,
             upgrades=bool(options.upgrades),
             cors=options.cors,
             find=self._find,
         )
+        if refused is None and websocket is not None:
+            return self._negotiate(request, websocket)
+        return refused
+
+    def _negotiate(self, request: Request, websocket: WebSocket) -> Refusal | None:
+        """Agree on compression if both sides want it; a malformed offer is refused."""
+        offer = request.header(b"sec-websocket-extensions")
+        if self._deflate is None or offer is None or not isinstance(websocket, DirectWebSocket):
+            return None
+        try:
+            agreement = self._deflate.negotiate(offer)
+        except ValueError:
+            return malformed_extensions()
+        if agreement is not None:
+            websocket.agree(agreement)
+        return None
 
     async def _admit(
-        self, request: Request, query: Mapping[str, str], *, websocket: bool
+        self, request: Request, query: Mapping[str, str], *, websocket: WebSocket | None
     ) -> Refusal | int | str:
         """Say whether a request may open a connection: the id of that, or why not."""
         refused = await self._check(request, query, websocket=websocket)
@@ -388,7 +413,7 @@ class Engine(EventEmitter):
             return
         query = request.query
         if query.get("sid"):
-            refused = await self._check(request, query, websocket=False)
+            refused = await self._check(request, query, websocket=None)
             if refused is None:
                 await self._exchange(query["sid"], request, receive, send)
         else:
@@ -408,7 +433,7 @@ class Engine(EventEmitter):
         if self._is_full(request):
             return 503
         with Place(self._places, request.address) as place:
-            sid = await self._admit(request, query, websocket=False)
+            sid = await self._admit(request, query, websocket=None)
             if not isinstance(sid, str):
                 return sid
             outbox = Outbox(self.flusher)
@@ -472,6 +497,11 @@ class Engine(EventEmitter):
         if TAKEOVER in (scope.get("extensions") or {}):
             websocket = DirectWebSocket(self.timers, self.options.limits, self.count)
         else:
+            if self._deflate is not None and self._once.is_first("", "per_message_deflate"):
+                log.warning(
+                    "per_message_deflate needs roomcast.uvicorn:WebSocketProtocol: this ASGI server decides by itself what"
+                    " is compressed"
+                )
             websocket = ASGIWebSocket(
                 receive,
                 send,
@@ -504,7 +534,7 @@ class Engine(EventEmitter):
         if self._is_full(request):
             return 503
         with Place(self._places, request.address) as place:
-            sid = await self._admit(request, query, websocket=True)
+            sid = await self._admit(request, query, websocket=websocket)
             if not isinstance(sid, str):
                 return sid
             if await self._answers.accept_websocket(scope, send, request, websocket, sid):
@@ -523,7 +553,7 @@ class Engine(EventEmitter):
         send: Send,
     ) -> Refusal | int | None:
         """Let a connection on polling try a WebSocket, or return why not."""
-        refused = await self._check(request, query, websocket=True)
+        refused = await self._check(request, query, websocket=websocket)
         if refused is not None:
             return refused
         accepted = await self._answers.accept_websocket(scope, send, request, websocket)
