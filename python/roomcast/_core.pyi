@@ -241,7 +241,9 @@ class Outbox:
     def carry(self, carrier: _Carrier, /) -> None:
         """Hand what it holds to this transport from now on, whose ``flush`` takes it."""
 
-    def write_to(self, transport: asyncio.Transport, fd: int, /) -> None:
+    def write_to(
+        self, transport: asyncio.Transport, fd: int, agreement: Agreement | None = None, /
+    ) -> None:
         """Write what it holds to this transport from now on, as frames of a WebSocket.
 
         Args:
@@ -249,6 +251,7 @@ class Outbox:
                 until it is empty again.
             fd: The number of the socket below, which the outbox sends on by itself while the transport is empty; -1 where
                 all bytes have to go through the transport. Call `carry` or `discard` before it is closed.
+            agreement: What the client has agreed to its messages being compressed by.
         """
 
     def attach(self, owner: _Owner, /) -> None:
@@ -299,11 +302,14 @@ class Outbox:
     def sent(self, size: int, /) -> None:
         """Learn that the transport has taken so many bytes of what was popped."""
 
-    def take_payload(self, limit: int, /) -> bytes:
+    def take_payload(self, limit: int, /) -> tuple[bytes, bool]:
         """Take the packets, or parts of packets, that fit into a polling payload; what is left stays in its order.
 
         Args:
             limit: Bytes of the payload; a single larger message goes alone.
+
+        Returns:
+            The payload, and whether any packet in it may be compressed, as those of Engine.IO's own may.
         """
 
     def take_frames(self) -> bytes:

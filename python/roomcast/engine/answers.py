@@ -5,9 +5,9 @@ import logging
 from json import dumps
 from typing import Any, Final, Protocol
 
+from roomcast.engine import compression
 from roomcast.engine.asgi import Scope, Send
 from roomcast.engine.checks import Refusal
-from roomcast.engine.compression import compress, negotiate
 from roomcast.engine.direct import DirectWebSocket
 from roomcast.engine.http import Header, respond
 from roomcast.engine.options import EngineOptions
@@ -64,18 +64,35 @@ class Answers:
         await respond(send, 204, b"", headers)
 
     async def payload(
-        self, send: Send, request: Request, payload: bytes, sid: str | None = None
+        self,
+        send: Send,
+        request: Request,
+        payload: bytes,
+        *,
+        compress: bool,
+        sid: str | None = None,
     ) -> None:
-        """Answer a GET; the first one of a connection with its id."""
+        """Answer a GET.
+
+        Args:
+            send: ASGI's ``send``.
+            request: The GET.
+            payload: The packets.
+            compress: Whether they may be compressed: that is so if some packet among them may.
+            sid: The id of the connection, in the answer to its first GET.
+
+        Source:
+            engine.io, ``Polling.send``.
+        """
         headers: list[Header] = [PAYLOAD, NO_STORE]
-        if self._threshold is not None and len(payload) >= self._threshold:
-            encoding = negotiate(request.header(b"accept-encoding") or "")
+        if compress and self._threshold is not None and len(payload) >= self._threshold:
+            encoding = compression.negotiate(request.header(b"accept-encoding") or "")
             if encoding is not None:
                 headers.append((b"content-encoding", encoding.encode()))
                 if len(payload) < COMPRESSED_IN_A_THREAD:
-                    payload = compress(payload, encoding)
+                    payload = compression.compress(payload, encoding)
                 else:
-                    payload = await asyncio.to_thread(compress, payload, encoding)
+                    payload = await asyncio.to_thread(compression.compress, payload, encoding)
         headers += await self._more(request, sid)
         await respond(send, 200, payload, headers)
 

@@ -130,7 +130,7 @@ class DirectWebSocket(asyncio.Protocol):
         self.peer = self._connection = connection
         self._outbox = connection.outbox
         self._outbox.writable = not self._paused
-        self._outbox.write_to(self._transport, _fileno(self._transport))
+        self._outbox.write_to(self._transport, _fileno(self._transport), self.agreement)
         self.flush()
 
     async def run(self) -> None:

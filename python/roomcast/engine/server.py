@@ -438,8 +438,8 @@ class Engine(EventEmitter):
                 return sid
             outbox = Outbox(self.flusher)
             self._open(sid, request, Polling(outbox), outbox, place)
-        payload = outbox.take_payload(self._settings.max_payload)
-        await self._answers.payload(send, request, payload, sid)
+        payload, compress = outbox.take_payload(self._settings.max_payload)
+        await self._answers.payload(send, request, payload, compress=compress, sid=sid)
         return None
 
     def _open(
@@ -472,9 +472,10 @@ class Engine(EventEmitter):
         polling = connection.transport
         assert isinstance(polling, Polling)  # the checks have seen to both
         if request.method == "GET":
-            payload = await wait_poll(polling, receive, self.loop)
-            if payload is not None:
-                await self._answers.payload(send, request, payload)
+            answer = await wait_poll(polling, receive, self.loop)
+            if answer is not None:
+                payload, compress = answer
+                await self._answers.payload(send, request, payload, compress=compress)
                 return
             status = 400
         elif request.method == "POST":

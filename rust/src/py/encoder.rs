@@ -248,7 +248,7 @@ pub(super) struct EncodedPacket {
     /// The same for recipients that have agreed on permessage-deflate, for each window.
     deflated: PyOnceLock<Box<[PyOnceLock<Py<PyBytes>>; WINDOWS]>>,
     /// Whether transports may compress it.
-    compress: bool,
+    pub(super) compress: bool,
 }
 
 impl EncodedPacket {
@@ -316,12 +316,18 @@ impl EncodedPacket {
 
     /// All its frames in one piece for a recipient with this agreement: each message compressed that is long enough. Made
     /// once for all that have the same window; a packet goes to the clients of one server, which wants the rest of all.
-    pub(super) fn shared_deflated_frames(
+    /// `compressed` grows by the bytes that this call has compressed.
+    pub(super) fn frames_for(
         &self,
         py: Python<'_>,
-        agreement: &Agreement,
+        agreement: Option<&Agreement>,
+        compressed: &mut usize,
     ) -> PyResult<Py<PyBytes>> {
-        if !self.compress || self.size < agreement.threshold() {
+        let Some(agreement) = agreement.filter(|agreement| self.size >= agreement.threshold())
+        else {
+            return self.shared_frames(py);
+        };
+        if !self.compress {
             return self.shared_frames(py);
         }
         let windows = self
@@ -331,6 +337,7 @@ impl EncodedPacket {
             return self.shared_frames(py);
         };
         let frames = frames.get_or_try_init(py, || {
+            *compressed = compressed.saturating_add(self.size);
             let mut out = scratch::take();
             out.clear();
             let written = self.write_deflated_frames(py, &mut out, agreement);
@@ -402,7 +409,7 @@ impl EncodedPacket {
         py: Python<'_>,
         agreement: &Bound<'_, Agreement>,
     ) -> PyResult<Py<PyBytes>> {
-        self.shared_deflated_frames(py, agreement.get())
+        self.frames_for(py, Some(agreement.get()), &mut 0)
     }
 }
 
