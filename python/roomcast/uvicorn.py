@@ -47,6 +47,15 @@ class Line(Protocol):
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol, with an extension ``roomcast.takeover`` in the scope of each connection."""
 
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sends, until the connection is taken over."""
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            # The head passes a limit. The answer is there, but uvicorn neither sends it nor closes.
+            self.handshake_complete = self.close_sent = True
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
     async def run_asgi(self) -> None:
         """Call the application."""
         if self._is_known():

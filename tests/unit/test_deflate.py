@@ -9,37 +9,13 @@ import pytest
 from roomcast import Server
 from roomcast._core import Deflate, Encoder, FrameReader
 from roomcast.engine.deflate import PerMessageDeflate
+from support.deflate import OFFER, bomb, deflated, frames_of, inflated
 from support.process import resident
-from support.wire import BINARY, TEXT, frame
-
-OFFER = "permessage-deflate; client_max_window_bits"
-TAIL = b"\x00\x00\xff\xff"
+from support.wire import BINARY, CONTINUATION, TEXT, frame
 
 
 def agreed(offer=OFFER, **options):
     return PerMessageDeflate(**options).deflate().negotiate(offer)
-
-
-def frames_of(data):
-    """Take a server's frames apart: first byte and payload of each."""
-    found = []
-    while data:
-        size, start = data[1], 2
-        if size > 125:
-            start = 4 if size == 126 else 10
-            size = int.from_bytes(data[2:start], "big")
-        found.append((data[0], data[start : start + size]))
-        data = data[start + size :]
-    return found
-
-
-def inflated(payload, bits=15):
-    return zlib.decompressobj(-bits).decompress(payload + TAIL)
-
-
-def deflated(payload, **options):
-    compressor = zlib.compressobj(wbits=-15, **options)
-    return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(TAIL)
 
 
 def text_packet(size, compress=True):
@@ -206,15 +182,54 @@ def test_limit_is_that_of_the_inflated_message(size):
 def test_context_of_a_client_lives_as_long_as_was_agreed():
     compressor = zlib.compressobj(wbits=-15)
     word = b"a word that is repeated"
-    payloads = [
-        (compressor.compress(word) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(TAIL)
-        for _ in range(2)
-    ]
-    sent = [client_frame(BINARY, payload, compressed=True) for payload in payloads]
+    sent = b"".join(
+        client_frame(BINARY, deflated(word, compressor), compressed=True) for _ in range(2)
+    )
     allowed = agreed(client_no_context_takeover=False)
-    assert FrameReader(1_000, 9, allowed).feed(b"".join(sent)) == [word, word]
-    first, (kind, code, _) = FrameReader(1_000, 9, agreed()).feed(b"".join(sent))
+    assert FrameReader(1_000, 9, allowed).feed(sent) == [word, word]
+    first, (kind, code, _) = FrameReader(1_000, 9, agreed()).feed(sent)
     assert (first, kind, code) == (word, "error", 1007)
+
+
+def in_frames(payload, size):
+    pieces = [payload[start : start + size] for start in range(0, len(payload), size)]
+    first, *rest = pieces
+    return frame(BINARY, first, first=0x40) + b"".join(
+        frame(CONTINUATION, piece, first=0x80 if piece is rest[-1] else 0) for piece in rest
+    )
+
+
+def in_context():
+    compressor = zlib.compressobj(9, wbits=-15)
+    return b"".join(
+        client_frame(BINARY, deflated(bytes(size), compressor), compressed=True)
+        for size in (1_000_000, 100_000_000)
+    )
+
+
+BOMBS = {
+    "1 GB in one frame": lambda: client_frame(BINARY, bomb(1_000), compressed=True),
+    "1 GB in 4 frames": lambda: in_frames(bomb(1_000), 300_000),
+    "1 GB in 1000 frames": lambda: in_frames(bomb(1_000), 1_050),
+    "more than may be announced": lambda: client_frame(BINARY, bomb(2_000), compressed=True),
+    "in the context of an innocent message": in_context,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bomb_ends_at_the_limit_within_50_ms_of_cpu(name):
+    sent = BOMBS[name]()
+    options = {"client_no_context_takeover": False} if "context" in name else {}
+    best = 1.0
+    for _ in range(3):  # another process may have the caches
+        reader = FrameReader(1_000_000, 1_024, agreed(**options))
+        start = time.thread_time()
+        *before, end = reader.feed(sent)
+        best = min(best, time.thread_time() - start)
+        assert end[:2] == ("error", 1009)
+        assert list(map(len, before)) == ([1_000_000] if "context" in name else [])
+        assert reader.feed(sent) == []
+    assert best < 0.05
 
 
 def test_compressors_are_freed_with_their_server():
