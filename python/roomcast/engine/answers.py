@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from roomcast.engine import compression
 from roomcast.engine.asgi import Scope, Send
-from roomcast.engine.checks import Refusal
+from roomcast.engine.checks import Refusal, malformed_extensions
 from roomcast.engine.direct import DirectWebSocket
 from roomcast.engine.http import Header, respond
 from roomcast.engine.options import EngineOptions
@@ -46,7 +46,7 @@ class Emitter(Protocol):
 class Answers:
     """Answers the requests of one server."""
 
-    __slots__ = ("_cookie", "_cors", "_emitter", "_threshold")
+    __slots__ = ("_cookie", "_cors", "_deflate", "_emitter", "_threshold", "_warned")
 
     def __init__(self, options: EngineOptions, emitter: Emitter) -> None:
         """Take the options, and who calls the listeners of ``initial_headers`` and ``headers``."""
@@ -54,6 +54,9 @@ class Answers:
         self._cookie = options.cookie
         self._threshold = options.compression_threshold
         self._emitter = emitter
+        deflate = options.per_message_deflate
+        self._deflate = None if deflate is None else deflate.deflate()
+        self._warned = False
 
     async def preflight(self, send: Send, request: Request) -> None:
         """Answer a browser that asks whether it may send a request."""
@@ -109,6 +112,29 @@ class Answers:
         body = dumps({"code": refusal.code, "message": refusal.body}, separators=(",", ":"))
         headers = [JSON, *cors_headers(request.header(b"origin"), self._cors)]
         await respond(send, refusal.status, body.encode(), headers)
+
+    def negotiate(
+        self, request: Request, websocket: ASGIWebSocket | DirectWebSocket
+    ) -> Refusal | None:
+        """Agree on how a WebSocket is compressed, if both sides want that; refuse a malformed offer."""
+        if self._deflate is None:
+            return None
+        if not isinstance(websocket, DirectWebSocket):
+            if not self._warned:
+                self._warned = True
+                log.warning(
+                    "per_message_deflate needs roomcast.uvicorn:WebSocketProtocol: this ASGI server decides by itself"
+                    " what is compressed"
+                )
+            return None
+        offer = request.header(b"sec-websocket-extensions")
+        try:
+            agreement = None if offer is None else self._deflate.negotiate(offer)
+        except ValueError:
+            return malformed_extensions()
+        if agreement is not None:
+            websocket.agree(agreement)
+        return None
 
     async def refuse_websocket(
         self, scope: Scope, send: Send, request: Request, refusal: Refusal | int

@@ -21,7 +21,6 @@ from roomcast.engine.checks import (
     forbidden,
     head_limit,
     id_generation_error,
-    malformed_extensions,
     middleware_failure,
     refusal,
 )
@@ -117,8 +116,6 @@ class Engine(EventEmitter):
         self._idle: asyncio.Future[None] | None = None
         self._closed: str | None = None
         self._answers = Answers(options, self)
-        deflate = options.per_message_deflate
-        self._deflate = None if deflate is None else deflate.deflate()
 
     @property
     def timers(self) -> Timers:
@@ -315,21 +312,8 @@ class Engine(EventEmitter):
             find=self._find,
         )
         if refused is None and websocket is not None:
-            return self._negotiate(request, websocket)
+            return self._answers.negotiate(request, websocket)
         return refused
-
-    def _negotiate(self, request: Request, websocket: WebSocket) -> Refusal | None:
-        """Agree on compression if both sides want it; a malformed offer is refused."""
-        offer = request.header(b"sec-websocket-extensions")
-        if self._deflate is None or offer is None or not isinstance(websocket, DirectWebSocket):
-            return None
-        try:
-            agreement = self._deflate.negotiate(offer)
-        except ValueError:
-            return malformed_extensions()
-        if agreement is not None:
-            websocket.agree(agreement)
-        return None
 
     async def _admit(
         self, request: Request, query: Mapping[str, str], *, websocket: WebSocket | None
@@ -498,11 +482,6 @@ class Engine(EventEmitter):
         if TAKEOVER in (scope.get("extensions") or {}):
             websocket = DirectWebSocket(self.timers, self.options.limits, self.count)
         else:
-            if self._deflate is not None and self._once.is_first("", "per_message_deflate"):
-                log.warning(
-                    "per_message_deflate needs roomcast.uvicorn:WebSocketProtocol: this ASGI server decides by itself what"
-                    " is compressed"
-                )
             websocket = ASGIWebSocket(
                 receive,
                 send,
