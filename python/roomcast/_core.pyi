@@ -87,7 +87,17 @@ class EncodedPacket:
         attachments: One Engine.IO binary message each, to follow the text without anything between.
         size: Bytes of all messages together, the text counted in UTF-8.
         frames: All messages as WebSocket frames of a server, in one piece; made for the first recipient, then shared.
+        compress: Whether transports may compress it.
     """
+
+    @property
+    def compress(self) -> bool: ...
+    def deflated_frames(self, agreement: Agreement, /) -> bytes:
+        """Return the frames for a client that has agreed on permessage-deflate: each message that is long enough compressed.
+
+        Cost:
+            Linear in the bytes, for the first client of each window. Other threads run while a long message is compressed.
+        """
 
     @property
     def frames(self) -> bytes: ...
@@ -127,7 +137,13 @@ class Encoder:
         """
 
     def encode_event(
-        self, nsp: str, event: str | float, args: tuple[Any, ...], id: int | None = None, /
+        self,
+        nsp: str,
+        event: str | float,
+        args: tuple[Any, ...],
+        id: int | None = None,
+        compress: bool = True,
+        /,
     ) -> EncodedPacket:
         """Encode an EVENT to be emitted; errors as in `encode`, paths as if event and arguments were one list."""
 
@@ -225,7 +241,9 @@ class Outbox:
     def carry(self, carrier: _Carrier, /) -> None:
         """Hand what it holds to this transport from now on, whose ``flush`` takes it."""
 
-    def write_to(self, transport: asyncio.Transport, fd: int, /) -> None:
+    def write_to(
+        self, transport: asyncio.Transport, fd: int, agreement: Agreement | None = None, /
+    ) -> None:
         """Write what it holds to this transport from now on, as frames of a WebSocket.
 
         Args:
@@ -233,6 +251,7 @@ class Outbox:
                 until it is empty again.
             fd: The number of the socket below, which the outbox sends on by itself while the transport is empty; -1 where
                 all bytes have to go through the transport. Call `carry` or `discard` before it is closed.
+            agreement: What the client has agreed to its messages being compressed by.
         """
 
     def attach(self, owner: _Owner, /) -> None:
@@ -283,11 +302,14 @@ class Outbox:
     def sent(self, size: int, /) -> None:
         """Learn that the transport has taken so many bytes of what was popped."""
 
-    def take_payload(self, limit: int, /) -> bytes:
+    def take_payload(self, limit: int, /) -> tuple[bytes, bool]:
         """Take the packets, or parts of packets, that fit into a polling payload; what is left stays in its order.
 
         Args:
             limit: Bytes of the payload; a single larger message goes alone.
+
+        Returns:
+            The payload, and whether any packet in it may be compressed, as those of Engine.IO's own may.
         """
 
     def take_frames(self) -> bytes:
@@ -439,9 +461,12 @@ class FrameReader:
     Args:
         max_message: Bytes of the largest message, all its fragments together.
         max_fragments: Fragments of one message.
+        agreement: What the client's messages may be compressed by; their limit is that of what they become.
     """
 
-    def __new__(cls, max_message: int, max_fragments: int, /) -> FrameReader: ...
+    def __new__(
+        cls, max_message: int, max_fragments: int, agreement: Agreement | None = None, /
+    ) -> FrameReader: ...
     def feed(
         self, data: bytes, decoder: Decoder | None = None, /
     ) -> list[
@@ -474,8 +499,57 @@ class FrameReader:
             Linear in the bytes; one crossing, and one copy of what is incomplete.
 
         Source:
-            RFC 6455, sections 5 to 8.
+            RFC 6455, sections 5 to 8; RFC 7692, section 7.2.2.
         """
+
+@final
+class Deflate:
+    """permessage-deflate as one server wants it of all its clients.
+
+    Args:
+        threshold: Bytes from which on a message is compressed.
+        level: The level of zlib, 1 to 9.
+        server_max_window_bits: The largest window for messages of the server, 9 to 15.
+        client_no_context_takeover: Whether clients must compress each message alone.
+    """
+
+    def __new__(
+        cls,
+        threshold: int,
+        level: int,
+        server_max_window_bits: int,
+        client_no_context_takeover: bool,
+        /,
+    ) -> Deflate: ...
+    def negotiate(self, offer: str, /) -> Agreement | None:
+        """Choose from what a client offers; ``None`` to compress nothing.
+
+        The server always compresses each message alone, so that a broadcast is compressed once for all clients that have agreed
+        on the same window.
+
+        Args:
+            offer: The header ``Sec-WebSocket-Extensions``, repeated ones joined with commas.
+
+        Raises:
+            ValueError: If it is no list of extensions, or has more than 128 names in it.
+
+        Cost:
+            Linear in the offer.
+
+        Source:
+            RFC 7692, sections 5 and 7.1.
+        """
+
+@final
+class Agreement:
+    """What one client has agreed to.
+
+    Attributes:
+        response: The header ``Sec-WebSocket-Extensions`` of the answer.
+    """
+
+    @property
+    def response(self) -> str: ...
 
 def encode_payload(
     packets: Iterable[EncodedPacket | str], skip: int, limit: int, /

@@ -106,6 +106,30 @@ async def test_extensions_are_not_negotiated_for_a_connection_that_is_taken_over
         await ws.close()
 
 
+async def test_compression_is_a_matter_of_uvicorn_where_it_reads_and_writes(transports, caplog):
+    io = Server(per_message_deflate=True)
+    io.on("connection", lambda socket: transports.append(type(socket.conn.transport)))
+    async with in_process(io.asgi(), ws="websockets-sansio") as port:
+        for _ in range(2):
+            ws = await join(port)
+            assert "server_max_window_bits=12" in ws.response.headers["sec-websocket-extensions"]
+            await ws.close()
+    assert transports == [ASGIWebSocket] * 2
+    (warning,) = [record for record in caplog.records if record.name == "roomcast.engine"]
+    assert "per_message_deflate needs roomcast.uvicorn:WebSocketProtocol" in warning.getMessage()
+
+
+async def test_compression_is_ours_where_a_connection_is_taken_over(in_uvicorn):
+    io = Server(per_message_deflate=True)
+    async with in_uvicorn(io.asgi(other)) as port:
+        ws = await join(port)
+        assert "server_no_context_takeover" in ws.response.headers["sec-websocket-extensions"]
+        await ws.close()
+        ws = await websockets.connect(f"ws://127.0.0.1:{port}/other")
+        assert "server_max_window_bits=12" in ws.response.headers["sec-websocket-extensions"]
+        await ws.close()
+
+
 async def test_server_that_stops_tells_the_clients(io, log, in_uvicorn):
     io.event("disconnect")(lambda socket, reason: log.append(reason))
     async with in_uvicorn(io.asgi()) as port:

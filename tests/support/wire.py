@@ -198,6 +198,11 @@ class Wire:
         Raises:
             ConnectionError: If the WebSocket was closed instead; its text is the code, empty for none.
         """
+        first, data = await self.recv_frame(seconds)
+        return data.decode() if first & 0xF == TEXT else data
+
+    async def recv_frame(self, seconds: float | None = None) -> tuple[int, bytes]:
+        """Return the first byte of the next frame and its payload, as they came; raises as `recv` does."""
         if self._closed is not None:
             raise ConnectionError(self._closed)
         async with asyncio.timeout(self.patience if seconds is None else seconds):
@@ -210,8 +215,7 @@ class Wire:
             if message[0] & 0xF == CLOSE:
                 self._closed = str(int.from_bytes(message[1][:2], "big")) if message[1] else ""
                 raise ConnectionError(self._closed)
-        first, data = message
-        return data.decode() if first & 0xF == TEXT else data
+        return message
 
     def _next_frame(self) -> tuple[int, bytes] | None:
         buffer = self._buffer

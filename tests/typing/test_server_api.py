@@ -18,6 +18,8 @@ from roomcast.engine import Connection
 from roomcast.serving import Listening
 
 io = Server(ping_interval=25.0, limits=Limits(max_depth=10), default=str)
+Server(per_message_deflate=True)
+Server(per_message_deflate={"threshold": 512, "client_no_context_takeover": False})
 assert_type(io.of("/chat"), Namespace)
 assert_type(io.asgi(), ASGIApp)
 assert_type(io.sockets, dict[str, Socket])
@@ -35,6 +37,9 @@ async def connection(socket: Socket) -> None:
     assert_type(socket.broadcast, BroadcastOperator)
     assert_type(socket.to("a", ["b"]).except_("c").all_of("d"), BroadcastOperator)
     assert_type(socket.timeout(5), SocketOperator)
+    assert_type(socket.compress(False).timeout(5).compress(True), SocketOperator)
+    assert_type(socket.to("a").compress(False), BroadcastOperator)
+    assert_type(io.compress(False), BroadcastOperator)
     assert_type(socket.emit("x", 1, {"a": b""}), Awaitable[None])
     socket.emit("an ignored result is fine")
     socket.join("a")

@@ -7,8 +7,10 @@ from contextlib import ExitStack
 import pytest
 
 from roomcast._core import Encoder, Flusher, Outbox, Rooms
+from roomcast.engine.deflate import PerMessageDeflate
 from roomcast.engine.outbox import DONE, Drain, new_flusher
 from roomcast.types import Limits, PacketType
+from support.deflate import frames_of, inflated_frames
 
 LIMITS = Limits(send_buffer_mark=100, send_buffer_size=1000)
 
@@ -243,7 +245,7 @@ async def test_policy_keeps_the_packet_that_has_partly_left(carrier, owner):
     outbox = new_outbox(flusher, carrier, owner)
     first = Encoder().encode_event("/", "x", (b"a" * 150, b"b" * 150))
     outbox.push(first)
-    assert outbox.take_payload(first.size - 300).startswith(b"452-")
+    assert outbox.take_payload(first.size - 300)[0].startswith(b"452-")
     outbox.push(packet(400))
     last = packet(500)
     outbox.push(last)
@@ -452,3 +454,92 @@ async def test_outboxes_in_a_cycle_are_collected(flusher):
 async def test_done_is_done():
     await DONE
     assert list(DONE.__await__()) == []
+
+
+def agreement(**parameters):
+    offer = "; ".join(
+        ["permessage-deflate", *(f"{key}={value}" for key, value in parameters.items())]
+    )
+    agreed = PerMessageDeflate(threshold=100).deflate().negotiate(offer)
+    assert agreed is not None
+    return agreed
+
+
+async def test_line_gets_the_frames_that_its_client_has_agreed_on(new_line):
+    flusher = new_flusher(asyncio.get_running_loop(), Limits())
+    windows = [None, 9, 15, 9, None]
+    lines = [new_line() for _ in windows]
+    outboxes = [Outbox(flusher) for _ in windows]
+    agreed = [bits and agreement(server_max_window_bits=bits) for bits in windows]
+    for outbox, line, one in zip(outboxes, lines, agreed, strict=True):
+        outbox.write_to(line, line.fd, one)
+    large, small = packet(500), packet(50)
+    for sent in ([large], [small], [large, small, packet(600)]):
+        for outbox in outboxes:
+            for each in sent:
+                outbox.push(each)
+            outbox.push_text("2")
+        await asyncio.sleep(0)
+        received = [line.received() for line in lines]
+        assert received[0] == received[4] == b"".join(each.frames for each in sent) + b"\x81\x012"
+        assert received[1] == received[3]
+        for data, bits in zip(received, windows, strict=True):
+            frames = frames_of(data)
+            assert inflated_frames(frames, bits or 15) == [*(each.text for each in sent), "2"]
+            compressed = [first & 0x40 > 0 for first, _ in frames]
+            assert compressed == [bits is not None and each is not small for each in sent] + [False]
+
+
+async def test_what_a_closing_line_takes_is_compressed_too(new_line):
+    flusher = new_flusher(asyncio.get_running_loop(), Limits())
+    line = new_line()
+    outbox = Outbox(flusher)
+    outbox.write_to(line, line.fd, agreement())
+    outbox.push(packet(500))
+    ((first, _),) = frames_of(outbox.take_frames())
+    assert first == 0xC1
+
+
+async def test_flush_that_compresses_much_looks_at_the_clock(new_line):
+    flusher = Flusher(asyncio.get_running_loop(), 1 << 20, 1 << 20, "close", 0)
+    lines = [new_line() for _ in range(20)]
+    one = agreement()
+    for number, line in enumerate(lines):
+        outbox = Outbox(flusher)
+        outbox.write_to(line, line.fd, one)
+        outbox.push(packet(40_000, f"event {number}"))
+    turns = 0
+    arrived = []
+    while len(arrived) < len(lines):
+        await asyncio.sleep(0)
+        turns += 1
+        arrived += [line for line in lines if line.received()]
+    assert turns == 10
+
+
+async def test_payload_says_whether_it_may_be_compressed(flusher):
+    def no(size):
+        return Encoder().encode_event("/", "x", ("a" * (size - 10),), None, False)
+
+    for packets, expected in (
+        ([packet(20)], True),
+        ([no(20)], False),
+        ([no(20), no(20)], False),
+        ([no(20), packet(20)], True),
+        ([no(20), "2"], True),
+        ([no(20), packet(500)], False),  # which has no room any more
+    ):
+        outbox = Outbox(flusher)
+        for each in packets:
+            if isinstance(each, str):
+                outbox.push_text(each)
+            else:
+                outbox.push(each)
+        payload, compress = outbox.take_payload(200)
+        assert payload
+        assert compress is expected
+    outbox = Outbox(flusher)
+    outbox.push(no(20))
+    outbox.push(Encoder().encode_event("/", "x", (b"a" * 200,)))
+    assert outbox.take_payload(100)[1] is True  # its text had room
+    assert outbox.take_payload(100)[1] is True

@@ -76,7 +76,7 @@ class Ask:
     def __init__(self):
         self.answered = None
 
-    def answer(self, payload):
+    def answer(self, payload, *, compress=True):
         assert self.answered is None
         self.answered = payload
 
@@ -138,7 +138,7 @@ def connection(world):
         "sid", request, transport=Polling(outbox), outbox=outbox, settings=SETTINGS, owner=world
     )
     made.open(world, world.time)
-    assert outbox.take_payload(1000).startswith(b'0{"sid":"sid","upgrades":["websocket"]')
+    assert outbox.take_payload(1000)[0].startswith(b'0{"sid":"sid","upgrades":["websocket"]')
     return made
 
 

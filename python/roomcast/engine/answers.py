@@ -5,9 +5,9 @@ import logging
 from json import dumps
 from typing import Any, Final, Protocol
 
+from roomcast.engine import compression
 from roomcast.engine.asgi import Scope, Send
-from roomcast.engine.checks import Refusal
-from roomcast.engine.compression import compress, negotiate
+from roomcast.engine.checks import Refusal, malformed_extensions
 from roomcast.engine.direct import DirectWebSocket
 from roomcast.engine.http import Header, respond
 from roomcast.engine.options import EngineOptions
@@ -46,7 +46,7 @@ class Emitter(Protocol):
 class Answers:
     """Answers the requests of one server."""
 
-    __slots__ = ("_cookie", "_cors", "_emitter", "_threshold")
+    __slots__ = ("_cookie", "_cors", "_deflate", "_emitter", "_threshold", "_warned")
 
     def __init__(self, options: EngineOptions, emitter: Emitter) -> None:
         """Take the options, and who calls the listeners of ``initial_headers`` and ``headers``."""
@@ -54,6 +54,9 @@ class Answers:
         self._cookie = options.cookie
         self._threshold = options.compression_threshold
         self._emitter = emitter
+        deflate = options.per_message_deflate
+        self._deflate = None if deflate is None else deflate.deflate()
+        self._warned = False
 
     async def preflight(self, send: Send, request: Request) -> None:
         """Answer a browser that asks whether it may send a request."""
@@ -64,18 +67,35 @@ class Answers:
         await respond(send, 204, b"", headers)
 
     async def payload(
-        self, send: Send, request: Request, payload: bytes, sid: str | None = None
+        self,
+        send: Send,
+        request: Request,
+        payload: bytes,
+        *,
+        compress: bool,
+        sid: str | None = None,
     ) -> None:
-        """Answer a GET; the first one of a connection with its id."""
+        """Answer a GET.
+
+        Args:
+            send: ASGI's ``send``.
+            request: The GET.
+            payload: The packets.
+            compress: Whether they may be compressed: that is so if some packet among them may.
+            sid: The id of the connection, in the answer to its first GET.
+
+        Source:
+            engine.io, ``Polling.send``.
+        """
         headers: list[Header] = [PAYLOAD, NO_STORE]
-        if self._threshold is not None and len(payload) >= self._threshold:
-            encoding = negotiate(request.header(b"accept-encoding") or "")
+        if compress and self._threshold is not None and len(payload) >= self._threshold:
+            encoding = compression.negotiate(request.header(b"accept-encoding") or "")
             if encoding is not None:
                 headers.append((b"content-encoding", encoding.encode()))
                 if len(payload) < COMPRESSED_IN_A_THREAD:
-                    payload = compress(payload, encoding)
+                    payload = compression.compress(payload, encoding)
                 else:
-                    payload = await asyncio.to_thread(compress, payload, encoding)
+                    payload = await asyncio.to_thread(compression.compress, payload, encoding)
         headers += await self._more(request, sid)
         await respond(send, 200, payload, headers)
 
@@ -92,6 +112,29 @@ class Answers:
         body = dumps({"code": refusal.code, "message": refusal.body}, separators=(",", ":"))
         headers = [JSON, *cors_headers(request.header(b"origin"), self._cors)]
         await respond(send, refusal.status, body.encode(), headers)
+
+    def negotiate(
+        self, request: Request, websocket: ASGIWebSocket | DirectWebSocket
+    ) -> Refusal | None:
+        """Agree on how a WebSocket is compressed, if both sides want that; refuse a malformed offer."""
+        if self._deflate is None:
+            return None
+        if not isinstance(websocket, DirectWebSocket):
+            if not self._warned:
+                self._warned = True
+                log.warning(
+                    "per_message_deflate needs roomcast.uvicorn:WebSocketProtocol: this ASGI server decides by itself"
+                    " what is compressed"
+                )
+            return None
+        offer = request.header(b"sec-websocket-extensions")
+        try:
+            agreement = None if offer is None else self._deflate.negotiate(offer)
+        except ValueError:
+            return malformed_extensions()
+        if agreement is not None:
+            websocket.agree(agreement)
+        return None
 
     async def refuse_websocket(
         self, scope: Scope, send: Send, request: Request, refusal: Refusal | int
@@ -133,6 +176,9 @@ class Answers:
         subprotocol = offered[0].partition(",")[0].strip() if offered else None
         headers = await self._more(request, sid)
         if isinstance(websocket, DirectWebSocket):
+            if websocket.agreement is not None:
+                response = websocket.agreement.response.encode("ascii")
+                headers.append((b"sec-websocket-extensions", response))
             takeover = scope["extensions"][TAKEOVER]["takeover"]
             return bool(takeover(websocket, subprotocol, headers))
         try:

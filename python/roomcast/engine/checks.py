@@ -19,6 +19,7 @@ __all__ = [
     "forbidden",
     "head_limit",
     "id_generation_error",
+    "malformed_extensions",
     "middleware_failure",
     "refusal",
 ]
@@ -108,6 +109,15 @@ def middleware_failure() -> Refusal:
 def id_generation_error() -> Refusal:
     """The function that makes ids failed."""
     return bad_request("ID_GENERATION_ERROR")
+
+
+def malformed_extensions() -> Refusal:
+    """What a WebSocket offers is no list of extensions.
+
+    Source:
+        ws, ``abortHandshake``: 400, and the engine does not hear of it.
+    """
+    return bad_request("INVALID_EXTENSIONS")
 
 
 def forbidden(text: str = "") -> Refusal:

@@ -19,7 +19,7 @@ import asyncio
 from math import inf
 from typing import Any, Final, Protocol
 
-from roomcast._core import FrameReader, Outbox, Packet
+from roomcast._core import Agreement, FrameReader, Outbox, Packet
 from roomcast.engine.connection import Connection
 from roomcast.engine.heartbeat import Timers
 from roomcast.engine.websocket import LINGER, Peer
@@ -66,12 +66,17 @@ def control_frame(opcode: int, payload: bytes) -> bytes:
 
 
 class DirectWebSocket(asyncio.Protocol):
-    """A WebSocket on an asyncio transport. It belongs to one event loop."""
+    """A WebSocket on an asyncio transport. It belongs to one event loop.
+
+    Attributes:
+        agreement: How its messages are compressed; ``None`` where they are not.
+    """
 
     __slots__ = (
         "_closing",
         "_connection",
         "_ended",
+        "_limits",
         "_outbox",
         "_owner",
         "_paused",
@@ -79,6 +84,7 @@ class DirectWebSocket(asyncio.Protocol):
         "_registry",
         "_timers",
         "_transport",
+        "agreement",
         "deadline",
         "peer",
         "tick",
@@ -87,6 +93,7 @@ class DirectWebSocket(asyncio.Protocol):
     def __init__(self, timers: Timers, limits: Limits, owner: Owner) -> None:
         """Take what watches over the closing, the limits, and the server."""
         self._timers = timers
+        self._limits = limits
         self._owner = owner
         self._reader = FrameReader(limits.max_http_buffer_size, limits.max_fragments)
         self._transport: asyncio.Transport | None = None
@@ -96,6 +103,7 @@ class DirectWebSocket(asyncio.Protocol):
         self._paused = False
         self._closing = False
         self._ended: asyncio.Future[None] | None = None
+        self.agreement: Agreement | None = None
         self.peer: Peer | None = None
         self.deadline = inf
         self.tick: int | None = None
@@ -104,6 +112,12 @@ class DirectWebSocket(asyncio.Protocol):
     def name(self) -> str:
         """The transport's name in the protocol."""
         return "websocket"
+
+    def agree(self, agreement: Agreement) -> None:
+        """Take compressed messages from the client, and send it such; before the line is taken over."""
+        limits = self._limits
+        self.agreement = agreement
+        self._reader = FrameReader(limits.max_http_buffer_size, limits.max_fragments, agreement)
 
     def take_over(self, transport: asyncio.Transport, registry: Registry) -> None:
         """Read and write a transport from now on.
@@ -124,7 +138,7 @@ class DirectWebSocket(asyncio.Protocol):
         self.peer = self._connection = connection
         self._outbox = connection.outbox
         self._outbox.writable = not self._paused
-        self._outbox.write_to(self._transport, _fileno(self._transport))
+        self._outbox.write_to(self._transport, _fileno(self._transport), self.agreement)
         self.flush()
 
     async def run(self) -> None:

@@ -30,8 +30,12 @@ log = logging.getLogger("roomcast.engine")
 
 async def wait_poll(
     polling: Polling, receive: Receive, loop: asyncio.AbstractEventLoop
-) -> bytes | None:
-    """Hold a GET until there is a payload for it; ``None`` if it is refused, or its line is lost."""
+) -> tuple[bytes, bool] | None:
+    """Hold a GET until there is a payload for it; return that, and whether it may be compressed.
+
+    Returns:
+        ``None`` if the GET is refused, or its line is lost.
+    """
     held = _HeldPoll(loop)
     polling.on_poll(held)
     try:
@@ -39,7 +43,7 @@ async def wait_poll(
     finally:
         if not held.answered:
             polling.on_poll_gone(held)
-    return held.payload
+    return None if held.payload is None else (held.payload, held.compress)
 
 
 async def take_post(
@@ -99,12 +103,13 @@ async def _take_packets(
 class _HeldPoll:
     """A GET, and its answer once there is one."""
 
-    __slots__ = ("_answer", "_loop", "_refused", "payload")
+    __slots__ = ("_answer", "_loop", "_refused", "compress", "payload")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._answer: asyncio.Future[None] | None = None
         self._refused = False
+        self.compress = True
         self.payload: bytes | None = None
 
     @property
@@ -112,9 +117,10 @@ class _HeldPoll:
         """Whether it was answered or refused."""
         return self._refused or self.payload is not None
 
-    def answer(self, payload: bytes) -> None:
-        """Answer with a payload."""
+    def answer(self, payload: bytes, *, compress: bool = True) -> None:
+        """Answer with a payload, which may be compressed or not."""
         self.payload = payload
+        self.compress = compress
         self._wake()
 
     def refuse(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
 from roomcast.engine.cookies import Cookie, read_cookie
+from roomcast.engine.deflate import PerMessageDeflate, read_per_message_deflate
 from roomcast.engine.origins import Cors, read_cors
 from roomcast.engine.proxies import TrustedProxies
 from roomcast.engine.requests import Request
@@ -53,6 +54,8 @@ class EngineOptions:
         ping_timeout: From a ping until its pong must be there.
         upgrade_timeout: From the beginning of an upgrade to its end.
         http_compression: The size from which on polling answers are compressed; ``True`` for 1024 bytes, ``False`` for never.
+        per_message_deflate: Whether WebSocket messages are compressed: ``True``, the fields of `PerMessageDeflate`, or ``None``.
+            It is for connections that are read and written directly; through ASGI the server underneath decides alone.
         cookie: The cookie that the answer to a polling handshake sets, for load balancers; ``True`` for ``io``, a name, the
             fields of `Cookie`, or ``None``.
         cors: Who may come from another origin: origins, the fields of `Cors`, or ``None`` for the same origin only.
@@ -75,6 +78,7 @@ class EngineOptions:
     ping_timeout: float = 20.0
     upgrade_timeout: float = 10.0
     http_compression: bool | int = True
+    per_message_deflate: PerMessageDeflate | None = None
     cookie: Cookie | None = None
     cors: Cors | None = None
     allow_request: AllowRequest | None = None
@@ -135,6 +139,8 @@ class EngineOptions:
         read = dict(given)
         if "cookie" in read:
             read["cookie"] = read_cookie(read["cookie"])
+        if "per_message_deflate" in read:
+            read["per_message_deflate"] = read_per_message_deflate(read["per_message_deflate"])
         if "cors" in read:
             read["cors"] = read_cors(read["cors"])
         if "transports" in read and not isinstance(read["transports"], str):

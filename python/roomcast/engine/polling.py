@@ -51,8 +51,8 @@ SEPARATOR: Final = b"\x1e"
 class Poll(Protocol):
     """A GET of the client."""
 
-    def answer(self, payload: bytes) -> None:
-        """Answer with a payload."""
+    def answer(self, payload: bytes, *, compress: bool = True) -> None:
+        """Answer with a payload, which may be compressed or not."""
 
     def refuse(self) -> None:
         """Answer with 400."""
@@ -73,8 +73,8 @@ class Packets(Protocol):
         """Whether nothing waits."""
         ...
 
-    def take_payload(self, limit: int, /) -> bytes:
-        """Take what fits into a payload of this size."""
+    def take_payload(self, limit: int, /) -> tuple[bytes, bool]:
+        """Take what fits into a payload of this size; say whether that may be compressed."""
         ...
 
     @property
@@ -211,7 +211,8 @@ class Polling:
     def flush(self) -> None:
         """Answer the GET that waits with what the outbox holds."""
         if self._poll is not None and not self._outbox.empty:
-            self._answer(self._take())
+            payload, compress = self._take()
+            self._answer(payload, compress=compress)
 
     def retire(self) -> None:
         """End, because another transport has taken over."""
@@ -253,15 +254,15 @@ class Polling:
         owner.schedule(self)
         owner.linger(self._connection)
 
-    def _take(self) -> bytes:
+    def _take(self) -> tuple[bytes, bool]:
         assert self._connection is not None
         return self._outbox.take_payload(self._connection.settings.max_payload)
 
-    def _answer(self, payload: bytes) -> None:
+    def _answer(self, payload: bytes, *, compress: bool = True) -> None:
         poll, self._poll = self._poll, None
         if poll is not None:
             self._outbox.writable = False
-            poll.answer(payload)
+            poll.answer(payload, compress=compress)
 
     def _refuse_post(self) -> None:
         post, self._post = self._post, None

@@ -278,9 +278,15 @@ class Engine(EventEmitter):
         return self.connections.get(sid) or self._lingering.get(sid)
 
     async def _check(
-        self, request: Request, query: Mapping[str, str], *, websocket: bool
+        self, request: Request, query: Mapping[str, str], *, websocket: WebSocket | None
     ) -> Refusal | int | None:
-        """Say with which error or status a request is refused, or ``None`` if it may go on."""
+        """Say with which error or status a request is refused, or ``None`` if it may go on.
+
+        Args:
+            request: The request.
+            query: Its query.
+            websocket: What it asks for, if that is a WebSocket.
+        """
         options = self.options
         passed = head_limit(request, options.limits)
         if passed is not None:
@@ -296,18 +302,21 @@ class Engine(EventEmitter):
                 if self._is_news(request, error):
                     log.exception("a middleware of the engine failed")
                 return middleware_failure()
-        return refusal(
+        refused = refusal(
             request,
             query,
-            websocket=websocket,
+            websocket=websocket is not None,
             transports=options.transports,
             upgrades=bool(options.upgrades),
             cors=options.cors,
             find=self._find,
         )
+        if refused is None and websocket is not None:
+            return self._answers.negotiate(request, websocket)
+        return refused
 
     async def _admit(
-        self, request: Request, query: Mapping[str, str], *, websocket: bool
+        self, request: Request, query: Mapping[str, str], *, websocket: WebSocket | None
     ) -> Refusal | int | str:
         """Say whether a request may open a connection: the id of that, or why not."""
         refused = await self._check(request, query, websocket=websocket)
@@ -388,7 +397,7 @@ class Engine(EventEmitter):
             return
         query = request.query
         if query.get("sid"):
-            refused = await self._check(request, query, websocket=False)
+            refused = await self._check(request, query, websocket=None)
             if refused is None:
                 await self._exchange(query["sid"], request, receive, send)
         else:
@@ -408,13 +417,13 @@ class Engine(EventEmitter):
         if self._is_full(request):
             return 503
         with Place(self._places, request.address) as place:
-            sid = await self._admit(request, query, websocket=False)
+            sid = await self._admit(request, query, websocket=None)
             if not isinstance(sid, str):
                 return sid
             outbox = Outbox(self.flusher)
             self._open(sid, request, Polling(outbox), outbox, place)
-        payload = outbox.take_payload(self._settings.max_payload)
-        await self._answers.payload(send, request, payload, sid)
+        payload, compress = outbox.take_payload(self._settings.max_payload)
+        await self._answers.payload(send, request, payload, compress=compress, sid=sid)
         return None
 
     def _open(
@@ -448,9 +457,10 @@ class Engine(EventEmitter):
         polling = connection.transport
         assert isinstance(polling, Polling)  # the checks have seen to both
         if request.method == "GET":
-            payload = await wait_poll(polling, receive, self.loop)
-            if payload is not None:
-                await self._answers.payload(send, request, payload)
+            answer = await wait_poll(polling, receive, self.loop)
+            if answer is not None:
+                payload, compress = answer
+                await self._answers.payload(send, request, payload, compress=compress)
                 return
             status = 400
         elif request.method == "POST":
@@ -512,7 +522,7 @@ class Engine(EventEmitter):
         if self._is_full(request):
             return 503
         with Place(self._places, request.address) as place:
-            sid = await self._admit(request, query, websocket=True)
+            sid = await self._admit(request, query, websocket=websocket)
             if not isinstance(sid, str):
                 return sid
             if await self._answers.accept_websocket(scope, send, request, websocket, sid):
@@ -531,7 +541,7 @@ class Engine(EventEmitter):
         send: Send,
     ) -> Refusal | int | None:
         """Let a connection on polling try a WebSocket, or return why not."""
-        refused = await self._check(request, query, websocket=True)
+        refused = await self._check(request, query, websocket=websocket)
         if refused is not None:
             return refused
         accepted = await self._answers.accept_websocket(scope, send, request, websocket)

@@ -28,6 +28,7 @@ class BroadcastOptions:
         except_: Rooms or socket ids that are left out.
         timeout: Seconds to wait for acknowledgements.
         volatile: Whether a client whose connection is not writable at this instant is passed over.
+        compress: Whether transports may compress it.
 
     Source:
         socket.io-adapter, ``BroadcastOptions``; ``all_of`` is roomcast's own.
@@ -38,6 +39,7 @@ class BroadcastOptions:
     except_: tuple[str, ...] = ()
     timeout: float | None = None
     volatile: bool = False
+    compress: bool = True
 
 
 class Adapter:
@@ -89,7 +91,9 @@ class Adapter:
         Cost:
             One encoding, and one crossing for all recipients.
         """
-        packet = self.nsp.server.encoder.encode_event(self.nsp.name, event, args)
+        packet = self.nsp.server.encoder.encode_event(
+            self.nsp.name, event, args, None, options.compress
+        )
         return self._push(packet, options)
 
     def broadcast_with_ack(
@@ -105,7 +109,9 @@ class Adapter:
         """
         assert options.timeout is not None
         id = self.nsp.next_ack_id()
-        packet = self.nsp.server.encoder.encode_event(self.nsp.name, event, args, id)
+        packet = self.nsp.server.encoder.encode_event(
+            self.nsp.name, event, args, id, options.compress
+        )
         sockets = self.select(options)
         if not sockets:
             done(None, ([],))

@@ -88,6 +88,17 @@ class Broadcaster(ABC):
         """
 
     @abstractmethod
+    def compress(self, compress: bool) -> Any:
+        """The same choice, for events that transports may compress or, with ``False``, send as they are.
+
+        Nothing is compressed that an option has not allowed: ``per_message_deflate`` for WebSockets, ``http_compression`` for
+        polling.
+
+        Source:
+            socket.io, ``compress``. Differs from it: there a WebSocket compresses whatever the flag says.
+        """
+
+    @abstractmethod
     def _operator(self) -> "BroadcastOperator":
         """Return an operator with the choice made so far."""
 
@@ -102,6 +113,11 @@ class Emitter(Broadcaster):
         """The same choice, for events that may be dropped; see `Broadcaster.volatile`."""
         operator = self._operator()
         return operator.with_(replace(operator.options, volatile=True))
+
+    def compress(self, compress: bool) -> "BroadcastOperator":
+        """The same choice, for events that may be compressed or not; see `Broadcaster.compress`."""
+        operator = self._operator()
+        return operator.with_(replace(operator.options, compress=compress))
 
     def timeout(self, seconds: float) -> "BroadcastOperator":
         """Wait for acknowledgements this long.

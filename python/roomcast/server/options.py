@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final, TypedDict
 
 from roomcast.engine.cookies import Cookie
+from roomcast.engine.deflate import PerMessageDeflate
 from roomcast.engine.fields import did_you_mean, snake_case
 from roomcast.engine.options import (
     AllowRequest,
@@ -32,6 +33,7 @@ class ServerOptions(TypedDict, total=False):
     upgrade_timeout: float
     connect_timeout: float
     http_compression: bool | int | Mapping[str, int]
+    per_message_deflate: bool | Mapping[str, Any] | PerMessageDeflate | None
     cookie: bool | str | Mapping[str, Any] | Cookie | None
     cors: Origins | Mapping[str, Any] | Cors | None
     allow_request: AllowRequest | None

@@ -55,6 +55,7 @@ class SocketFlags:
     Attributes:
         timeout: Seconds to wait for an acknowledgement.
         volatile: Whether the event may be dropped.
+        compress: Whether transports may compress it.
 
     Source:
         socket.io, ``BroadcastFlags``.
@@ -62,6 +63,7 @@ class SocketFlags:
 
     timeout: float | None = None
     volatile: bool = False
+    compress: bool = True
 
 
 PLAIN: Final = SocketFlags()
@@ -195,6 +197,10 @@ class Socket(EventEmitter, Broadcaster):
         """This socket, for events that may be dropped; see `Broadcaster.volatile`."""
         return SocketOperator(self, SocketFlags(volatile=True))
 
+    def compress(self, compress: bool) -> "SocketOperator":
+        """This socket, for events that may be compressed or not; see `Broadcaster.compress`."""
+        return SocketOperator(self, SocketFlags(compress=compress))
+
     def timeout(self, seconds: float) -> "SocketOperator":
         """Wait for the acknowledgement of what is emitted next this long.
 
@@ -327,7 +333,8 @@ class Socket(EventEmitter, Broadcaster):
     ) -> Awaitable[None]:
         """Emit, with an acknowledgement for a function."""
         if ack is None:
-            packet = self.nsp.server.encoder.encode_event(self.nsp.name, event, args)
+            encode = self.nsp.server.encoder.encode_event
+            packet = encode(self.nsp.name, event, args, None, flags.compress)
             self.send(packet, volatile=flags.volatile)
         else:
             handlers = self.nsp.server.handlers
@@ -356,7 +363,7 @@ class Socket(EventEmitter, Broadcaster):
     ) -> SocketAck | None:
         id = self.nsp.next_ack_id()
         server = self.nsp.server
-        packet = server.encoder.encode_event(self.nsp.name, event, args, id)
+        packet = server.encoder.encode_event(self.nsp.name, event, args, id, flags.compress)
         if self._state is SocketState.DISCONNECTED:
             done(DisconnectedError(), ())
             return None
@@ -382,7 +389,7 @@ class Socket(EventEmitter, Broadcaster):
 
 
 class SocketOperator(Broadcaster):
-    """A socket with flags for what it emits, immutable; what `Socket.timeout` and `Socket.volatile` return.
+    """A socket with flags for what it emits, immutable; what `Socket.timeout`, `Socket.volatile` and `Socket.compress` return.
 
     Source:
         socket.io has these flags on the socket itself, where the next emit takes them away.
@@ -405,6 +412,10 @@ class SocketOperator(Broadcaster):
         """The same, for events that may be dropped; see `Broadcaster.volatile`."""
         return SocketOperator(self._socket, replace(self._flags, volatile=True))
 
+    def compress(self, compress: bool) -> "SocketOperator":
+        """The same, for events that may be compressed or not; see `Broadcaster.compress`."""
+        return SocketOperator(self._socket, replace(self._flags, compress=compress))
+
     def timeout(self, seconds: float) -> "SocketOperator":
         """The same, with a time-out for the acknowledgement; as `Socket.timeout`."""
         return SocketOperator(self._socket, replace(self._flags, timeout=checked_timeout(seconds)))
@@ -423,7 +434,12 @@ class SocketOperator(Broadcaster):
     def _operator(self) -> BroadcastOperator:
         operator, flags = self._socket.broadcast, self._flags
         return operator.with_(
-            replace(operator.options, timeout=flags.timeout, volatile=flags.volatile)
+            replace(
+                operator.options,
+                timeout=flags.timeout,
+                volatile=flags.volatile,
+                compress=flags.compress,
+            )
         )
 
 

@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::buffers::{self, Chars, Shape};
+use super::deflate::{Agreement, WINDOWS};
 use super::encode::Walker;
 use super::packet::{self, Packet};
 use super::{decoder, errors, scratch};
@@ -244,10 +245,14 @@ pub(super) struct EncodedPacket {
     binary_messages: OnceLock<Box<[Box<[u8]>]>>,
     /// All its WebSocket frames in one piece, made for the first recipient.
     frames: PyOnceLock<Py<PyBytes>>,
+    /// The same for recipients that have agreed on permessage-deflate, for each window.
+    deflated: PyOnceLock<Box<[PyOnceLock<Py<PyBytes>>; WINDOWS]>>,
+    /// Whether transports may compress it.
+    pub(super) compress: bool,
 }
 
 impl EncodedPacket {
-    fn new(py: Python<'_>, wire: Wire<'_>) -> PyResult<Self> {
+    fn new(py: Python<'_>, wire: Wire<'_>, compress: bool) -> PyResult<Self> {
         let attached: usize = wire
             .attachments
             .iter()
@@ -259,6 +264,8 @@ impl EncodedPacket {
             size: wire.length + attached,
             binary_messages: OnceLock::new(),
             frames: PyOnceLock::new(),
+            deflated: PyOnceLock::new(),
+            compress,
         })
     }
 
@@ -307,6 +314,55 @@ impl EncodedPacket {
         matches!(text.as_bytes().get(1), Some(b'2' | b'5'))
     }
 
+    /// All its frames in one piece for a recipient with this agreement: each message compressed that is long enough. Made
+    /// once for all that have the same window; a packet goes to the clients of one server, which wants the rest of all.
+    /// `compressed` grows by the bytes that this call has compressed.
+    pub(super) fn frames_for(
+        &self,
+        py: Python<'_>,
+        agreement: Option<&Agreement>,
+        compressed: &mut usize,
+    ) -> PyResult<Py<PyBytes>> {
+        let Some(agreement) = agreement.filter(|agreement| self.size >= agreement.threshold())
+        else {
+            return self.shared_frames(py);
+        };
+        if !self.compress {
+            return self.shared_frames(py);
+        }
+        let windows = self
+            .deflated
+            .get_or_init(py, || Box::new(std::array::from_fn(|_| PyOnceLock::new())));
+        let Some(frames) = windows.get(agreement.window()) else {
+            return self.shared_frames(py);
+        };
+        let frames = frames.get_or_try_init(py, || {
+            *compressed = compressed.saturating_add(self.size);
+            let mut out = scratch::take();
+            out.clear();
+            let written = self.write_deflated_frames(py, &mut out, agreement);
+            let frames = PyBytes::new(py, &out).unbind();
+            scratch::put(out);
+            written.map(|()| frames)
+        })?;
+        Ok(frames.clone_ref(py))
+    }
+
+    fn write_deflated_frames(
+        &self,
+        py: Python<'_>,
+        out: &mut Vec<u8>,
+        agreement: &Agreement,
+    ) -> PyResult<()> {
+        let text = self.text.bind(py).to_str()?.as_bytes();
+        agreement.write_frame(py, out, Opcode::Text, text);
+        for attachment in self.attachments.bind(py).iter_borrowed() {
+            let attachment = attachment.cast::<PyBytes>()?;
+            agreement.write_frame(py, out, Opcode::Binary, attachment.as_bytes());
+        }
+        Ok(())
+    }
+
     /// The attachments as they stand in payloads.
     pub(super) fn binary_messages(&self, py: Python<'_>) -> &[Box<[u8]>] {
         // Nothing of Python runs while another thread may wait here: the attachments are `bytes` of our own making.
@@ -338,8 +394,22 @@ impl EncodedPacket {
     }
 
     #[getter]
+    fn compress(&self) -> bool {
+        self.compress
+    }
+
+    #[getter]
     fn frames(&self, py: Python<'_>) -> PyResult<Py<PyBytes>> {
         self.shared_frames(py)
+    }
+
+    #[pyo3(signature = (agreement, /))]
+    fn deflated_frames(
+        &self,
+        py: Python<'_>,
+        agreement: &Bound<'_, Agreement>,
+    ) -> PyResult<Py<PyBytes>> {
+        self.frames_for(py, Some(agreement.get()), &mut 0)
     }
 }
 
@@ -365,13 +435,14 @@ impl Encoder {
         self.settings.encode(packet.py(), packet.get())
     }
 
-    #[pyo3(signature = (nsp, event, args, id=None, /))]
+    #[pyo3(signature = (nsp, event, args, id=None, compress=true, /))]
     fn encode_event<'py>(
         &self,
         nsp: &Bound<'py, PyString>,
         event: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
         id: Option<&Bound<'py, PyInt>>,
+        compress: bool,
     ) -> PyResult<EncodedPacket> {
         check_event(event)?;
         let payload = Payload::Event(event, args);
@@ -379,7 +450,7 @@ impl Encoder {
         let wire = self
             .settings
             .wire(PacketType::Event, nsp, id, &payload, true)?;
-        EncodedPacket::new(nsp.py(), wire)
+        EncodedPacket::new(nsp.py(), wire, compress)
     }
 
     #[pyo3(signature = (r#type, nsp, data=None, id=None, /))]
@@ -397,7 +468,7 @@ impl Encoder {
         let wire = self
             .settings
             .wire(packet_type, nsp, id, &Payload::Data(&data), true)?;
-        EncodedPacket::new(py, wire)
+        EncodedPacket::new(py, wire, true)
     }
 }
 

@@ -15,11 +15,15 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::PyBytes;
 
+use super::deflate::{Agreement, WINDOWS};
 use super::outbox::{Item, Outbox};
 use crate::websocket::{Opcode, write_frame};
 
 /// Outboxes that are flushed between two looks at the clock.
 const SLICE: usize = 256;
+
+/// Bytes that are compressed between two looks at the clock; some 2 ms.
+const COMPRESSED_SLICE: usize = 65_536;
 
 /// What happens to a packet that finds no room in an outbox.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -101,7 +105,7 @@ impl Flusher {
             };
             outbox.get().flush(py, &mut joined)?;
             count += 1;
-            if count.is_multiple_of(SLICE) && Instant::now() >= end {
+            if (count.is_multiple_of(SLICE) || joined.is_tired()) && Instant::now() >= end {
                 return Ok(());
             }
         }
@@ -165,10 +169,19 @@ impl Flusher {
     }
 }
 
-/// The frames of the last queue that was flushed: where many outboxes of one tick hold the same packets, they are put
-/// together once.
+/// The frames of the last queues that were flushed: where many outboxes of one tick hold the same packets, they are put
+/// together once, and so they are compressed.
 #[derive(Default)]
 pub(super) struct Joined {
+    /// Without compression first, then for each of its windows.
+    last: [Last; 1 + WINDOWS],
+    /// Bytes that were compressed since somebody looked.
+    compressed: usize,
+}
+
+/// A queue and its frames.
+#[derive(Default)]
+struct Last {
     queue: Vec<Item>,
     bytes: Vec<u8>,
 }
@@ -197,41 +210,78 @@ impl Joined {
         py: Python<'_>,
         queue: &VecDeque<Item>,
         skip: usize,
+        agreement: Option<&Agreement>,
     ) -> PyResult<Frames<'_>> {
         if skip == 0
             && queue.len() == 1
             && let Some(Item::Packet(packet)) = queue.front()
         {
-            return Ok(Frames::Packet(packet.get().shared_frames(py)?));
+            let frames = packet
+                .get()
+                .frames_for(py, agreement, &mut self.compressed)?;
+            return Ok(Frames::Packet(frames));
         }
-        let known = skip == 0
-            && self.queue.len() == queue.len()
+        let place = agreement.map_or(0, |agreement| 1 + agreement.window());
+        let Some(last) = self.last.get_mut(place) else {
+            return Ok(Frames::Joined(&[])); // there is a place for each window
+        };
+        if skip > 0 || !last.is(queue) {
+            last.queue.clear();
+            last.bytes.clear();
+            last.write(py, queue, skip, agreement, &mut self.compressed)?;
+            if skip == 0 {
+                last.queue
+                    .extend(queue.iter().map(|item| item.clone_ref(py)));
+            }
+        }
+        Ok(Frames::Joined(&last.bytes))
+    }
+
+    /// Say whether compressing has taken so long that it is time to look at the clock.
+    fn is_tired(&mut self) -> bool {
+        let tired = self.compressed >= COMPRESSED_SLICE;
+        if tired {
+            self.compressed = 0;
+        }
+        tired
+    }
+}
+
+impl Last {
+    fn is(&self, queue: &VecDeque<Item>) -> bool {
+        self.queue.len() == queue.len()
             && self
                 .queue
                 .iter()
                 .zip(queue)
-                .all(|(one, other)| one.is(other));
-        if !known {
-            self.bytes.clear();
-            self.queue.clear();
-            let mut skip_now = skip;
-            for item in queue {
-                match item {
-                    Item::Packet(packet) => {
-                        packet.get().write_frames(py, &mut self.bytes, skip_now)?;
-                    }
-                    Item::Text(text) => {
-                        let text = text.bind(py).to_str()?;
-                        write_frame(&mut self.bytes, Opcode::Text, text.as_bytes());
-                    }
+                .all(|(one, other)| one.is(other))
+    }
+
+    fn write(
+        &mut self,
+        py: Python<'_>,
+        queue: &VecDeque<Item>,
+        mut skip: usize,
+        agreement: Option<&Agreement>,
+        compressed: &mut usize,
+    ) -> PyResult<()> {
+        for item in queue {
+            match item {
+                // The rest of a packet that is in pieces is not compressed: nobody else has the same.
+                Item::Packet(packet) if skip > 0 || agreement.is_none() => {
+                    packet.get().write_frames(py, &mut self.bytes, skip)?;
                 }
-                skip_now = 0;
+                Item::Packet(packet) => {
+                    let frames = packet.get().frames_for(py, agreement, compressed)?;
+                    self.bytes.extend_from_slice(frames.as_bytes(py));
+                }
+                Item::Text(text) => {
+                    let text = text.bind(py).to_str()?;
+                    write_frame(&mut self.bytes, Opcode::Text, text.as_bytes());
+                }
             }
-            if skip == 0 {
-                self.queue
-                    .extend(queue.iter().map(|item| item.clone_ref(py)));
-            }
+            skip = 0;
         }
-        Ok(Frames::Joined(&self.bytes))
+        Ok(())
     }
 }

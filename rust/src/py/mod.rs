@@ -5,6 +5,7 @@
 mod buffers;
 mod decode;
 mod decoder;
+mod deflate;
 mod encode;
 mod encoder;
 mod errors;
@@ -24,6 +25,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::decoder::Decoder;
+    #[pymodule_export]
+    use super::deflate::{Agreement, Deflate};
     #[pymodule_export]
     use super::encoder::{EncodedPacket, Encoder, encode};
     #[pymodule_export]

@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyList, PyString};
 
+use super::deflate::Agreement;
 use super::encoder::EncodedPacket;
 use super::flusher::{Flusher, Joined, Policy};
 use super::{buffers, payload};
@@ -65,6 +66,13 @@ impl Item {
         }
     }
 
+    fn may_be_compressed(&self) -> bool {
+        match self {
+            Self::Packet(packet) => packet.get().compress,
+            Self::Text(_) => true,
+        }
+    }
+
     fn is_droppable(&self, py: Python<'_>) -> bool {
         matches!(self, Self::Packet(packet) if packet.get().is_event(py))
     }
@@ -85,9 +93,23 @@ struct Line {
     transport: Py<PyAny>,
     /// The socket below it; -1 where bytes have to go through the transport.
     fd: i32,
+    /// How messages are compressed.
+    agreement: Option<Py<Agreement>>,
 }
 
 impl Line {
+    fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self {
+            transport: self.transport.clone_ref(py),
+            fd: self.fd,
+            agreement: self.agreement.as_ref().map(|one| one.clone_ref(py)),
+        }
+    }
+
+    fn agreement(&self) -> Option<&Agreement> {
+        self.agreement.as_ref().map(Py::get)
+    }
+
     /// Write frames; return how many bytes wait in the transport after that.
     fn write(&self, py: Python<'_>, frames: &[u8]) -> PyResult<usize> {
         // Nothing waits in the transport, or it would have paused the outbox.
@@ -215,11 +237,8 @@ impl Outbox {
                 if !state.writable || state.queue.is_empty() {
                     return Ok(());
                 }
-                let line = Line {
-                    transport: line.transport.clone_ref(py),
-                    fd: line.fd,
-                };
-                let frames = joined.frames(py, &state.queue, state.skip)?;
+                let line = line.clone_ref(py);
+                let frames = joined.frames(py, &state.queue, state.skip, line.agreement())?;
                 state.empty();
                 let waiter = state.relax(self.flusher.get());
                 drop(state);
@@ -339,9 +358,19 @@ impl Outbox {
         drop(old);
     }
 
-    #[pyo3(signature = (transport, fd, /))]
-    fn write_to(&self, py: Python<'_>, transport: Py<PyAny>, fd: i32) {
-        let new = Carrier::Line(Line { transport, fd });
+    #[pyo3(signature = (transport, fd, agreement=None, /))]
+    fn write_to(
+        &self,
+        py: Python<'_>,
+        transport: Py<PyAny>,
+        fd: i32,
+        agreement: Option<Py<Agreement>>,
+    ) {
+        let new = Carrier::Line(Line {
+            transport,
+            fd,
+            agreement,
+        });
         let old = std::mem::replace(&mut self.lock(py).carrier, new);
         drop(old);
     }
@@ -426,13 +455,19 @@ impl Outbox {
     }
 
     #[pyo3(signature = (limit, /))]
-    fn take_payload<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyBytes>> {
+    fn take_payload<'py>(
+        &self,
+        py: Python<'py>,
+        limit: usize,
+    ) -> PyResult<(Bound<'py, PyBytes>, bool)> {
         let mut state = self.lock(py);
         let packets = state
             .queue
             .iter()
             .map(|item| Ok(item.object(py).into_bound(py)));
         let (payload, whole, skip) = payload::write_payload(py, packets, state.skip, limit)?;
+        let begun = whole.saturating_add(usize::from(skip > 0));
+        let compress = state.queue.iter().take(begun).any(Item::may_be_compressed);
         for item in state.queue.drain(..whole).collect::<Vec<_>>() {
             state.size = state.size.saturating_sub(item.size(py));
         }
@@ -440,13 +475,17 @@ impl Outbox {
         let waiter = state.relax(self.flusher.get());
         drop(state);
         release(py, waiter)?;
-        Ok(payload)
+        Ok((payload, compress))
     }
 
     fn take_frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let mut state = self.lock(py);
         let mut joined = Joined::default();
-        let frames = joined.frames(py, &state.queue, state.skip)?;
+        let agreement = match &state.carrier {
+            Carrier::Line(line) => line.agreement(),
+            Carrier::None | Carrier::Transport(_) => None,
+        };
+        let frames = joined.frames(py, &state.queue, state.skip, agreement)?;
         let frames = PyBytes::new(py, frames.as_slice(py));
         state.empty();
         let waiter = state.relax(self.flusher.get());
@@ -509,7 +548,10 @@ impl Outbox {
         match &state.carrier {
             Carrier::None => {}
             Carrier::Transport(transport) => visit.call(transport)?,
-            Carrier::Line(line) => visit.call(&line.transport)?,
+            Carrier::Line(line) => {
+                visit.call(&line.transport)?;
+                visit.call(&line.agreement)?;
+            }
         }
         visit.call(&state.owner)?;
         visit.call(&state.waiter)

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::decoder::Decoder;
+use super::deflate::Agreement;
 use super::{buffers, errors, scratch};
 use crate::engineio::base64;
 use crate::websocket::{CloseCode, Message, Reader, ReaderLimits, Role};
@@ -25,14 +26,24 @@ pub(super) struct FrameReader {
 #[pymethods]
 impl FrameReader {
     #[new]
-    #[pyo3(signature = (max_message, max_fragments, /))]
-    fn new(max_message: usize, max_fragments: usize) -> Self {
+    #[pyo3(signature = (max_message, max_fragments, agreement=None, /))]
+    fn new(
+        max_message: usize,
+        max_fragments: usize,
+        agreement: Option<&Bound<'_, Agreement>>,
+    ) -> Self {
         let limits = ReaderLimits {
             max_message,
             max_fragments,
         };
+        let reader = match agreement {
+            None => Reader::new(Role::Server, limits),
+            Some(agreement) => {
+                Reader::with_deflate(Role::Server, limits, agreement.get().inflater())
+            }
+        };
         Self {
-            reader: Mutex::new(Some(Reader::new(Role::Server, limits))),
+            reader: Mutex::new(Some(reader)),
         }
     }
 

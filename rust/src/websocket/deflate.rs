@@ -11,9 +11,15 @@ mod compress;
 mod inflate;
 mod offer;
 
-pub use compress::{Deflater, compress_message};
+pub use compress::{DEFAULT_LEVEL, Deflater, compress_message};
 pub use inflate::Inflater;
-pub use offer::{Agreement, MalformedOffer, negotiate};
+pub use offer::{Agreement, MalformedOffer, Terms, negotiate};
+
+/// The smallest window of a server's messages: zlib writes no raw stream with one of 256 bytes.
+pub const MIN_SERVER_BITS: u8 = 9;
+
+/// The largest window of a deflate stream, as the exponent of its bytes.
+pub const MAX_BITS: u8 = 15;
 
 /// What each message ends with before it is sent, and is left out. Source: RFC 7692 section 7.2.1.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];

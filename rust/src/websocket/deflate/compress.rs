@@ -4,7 +4,10 @@
 
 use flate2::{Compress, Compression, FlushCompress};
 
-use super::TAIL;
+use super::{MAX_BITS, MIN_SERVER_BITS, TAIL};
+
+/// The level of zlib and of Node.js. Source: `Z_DEFAULT_COMPRESSION`.
+pub const DEFAULT_LEVEL: u8 = 6;
 
 /// Compresses messages, one after the other and each without the others: for all connections of one window.
 #[derive(Debug)]
@@ -13,13 +16,15 @@ pub struct Deflater {
 }
 
 impl Deflater {
-    /// A compressor for `server_max_window_bits`; what is below 9 counts as 9, what is above 15 as 15.
+    /// A compressor for `server_max_window_bits`; what is below 9 counts as 9, what is above 15 as 15. Its level is one of
+    /// zlib's, from 1 (fast) to 9 (small), and what lies outside counts as the nearest.
     ///
     /// Cost: 380 kB and 8 µs, so one is kept for all messages.
-    pub fn new(window_bits: u8) -> Self {
-        let bits = window_bits.clamp(9, 15);
+    pub fn new(window_bits: u8, level: u8) -> Self {
+        let bits = window_bits.clamp(MIN_SERVER_BITS, MAX_BITS);
+        let level = Compression::new(level.clamp(1, 9).into());
         Self {
-            compress: Compress::new_with_window_bits(Compression::default(), false, bits),
+            compress: Compress::new_with_window_bits(level, false, bits),
         }
     }
 
@@ -43,5 +48,5 @@ impl Deflater {
 
 /// [`Deflater::compress`] for the largest window, which is what clients agree on that ask for none.
 pub fn compress_message(payload: &[u8]) -> Option<Vec<u8>> {
-    Deflater::new(15).compress(payload)
+    Deflater::new(MAX_BITS, DEFAULT_LEVEL).compress(payload)
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::Inflater;
+use super::{Inflater, MAX_BITS, MIN_SERVER_BITS};
 
 const NAME: &str = "permessage-deflate";
 
@@ -13,10 +13,7 @@ const NAME: &str = "permessage-deflate";
 const MAX_TOKENS: usize = 64;
 
 /// The window of a deflate stream, as the exponent of its bytes.
-const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=15;
-
-/// zlib writes no raw stream with a window of 256 bytes.
-const MIN_SERVER_BITS: u8 = 9;
+const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=MAX_BITS;
 
 /// The header is no list of extensions: to be answered by 400.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,12 +27,22 @@ impl fmt::Display for MalformedOffer {
 
 impl std::error::Error for MalformedOffer {}
 
+/// What a server wants, whatever its clients offer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Terms {
+    /// The largest window for its own messages, 9 to 15. A client that offers a smaller one gets that.
+    pub server_max_window_bits: u8,
+    /// Whether every client is told to keep no context, not only those that offer it: connections then hold no inflater
+    /// between messages.
+    pub client_no_context_takeover: bool,
+}
+
 /// How the messages of one connection are compressed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Agreement {
     /// For [`super::Deflater::new`], 9 to 15; connections that have this in common share compressed messages.
     pub server_max_window_bits: u8,
-    /// Whether the client asked for a window, and so wants to be told.
+    /// Whether the client offered a window and so wants to be told, or does not know that it is a smaller one.
     tell_server_bits: bool,
     /// Whether each message of the client stands alone.
     pub client_no_context_takeover: bool,
@@ -68,16 +75,12 @@ impl Agreement {
 ///
 /// # Arguments
 ///
-/// `header` is the value, or the values of several such headers joined by commas. With `client_no_context_takeover` every
-/// client is told to keep no context, not only those that offer it: connections then hold no inflater between messages.
+/// `header` is the value, or the values of several such headers joined by commas.
 ///
 /// # Errors
 ///
 /// [`MalformedOffer`] where any part of the header breaks the grammar, or it is too long to be meant.
-pub fn negotiate(
-    header: &str,
-    client_no_context_takeover: bool,
-) -> Result<Option<Agreement>, MalformedOffer> {
+pub fn negotiate(header: &str, terms: Terms) -> Result<Option<Agreement>, MalformedOffer> {
     let mut tokens = 0;
     let mut agreed = None;
     for extension in header.split(',').map(trim) {
@@ -101,10 +104,13 @@ pub fn negotiate(
         }
         agreed = agreed.or(offer);
     }
+    let most = terms
+        .server_max_window_bits
+        .clamp(MIN_SERVER_BITS, MAX_BITS);
     Ok(agreed.map(|offer: Offer| Agreement {
-        server_max_window_bits: offer.server_bits.unwrap_or(*WINDOW_BITS.end()),
-        tell_server_bits: offer.server_bits.is_some(),
-        client_no_context_takeover: client_no_context_takeover || offer.client_alone,
+        server_max_window_bits: offer.server_bits.unwrap_or(MAX_BITS).min(most),
+        tell_server_bits: offer.server_bits.is_some() || most < MAX_BITS,
+        client_no_context_takeover: terms.client_no_context_takeover || offer.client_alone,
     }))
 }
 
@@ -207,8 +213,13 @@ fn is_token(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    const TERMS: Terms = Terms {
+        server_max_window_bits: 15,
+        client_no_context_takeover: false,
+    };
+
     fn response(header: &str) -> Option<String> {
-        negotiate(header, false)
+        negotiate(header, TERMS)
             .unwrap()
             .map(|agreement| agreement.response())
     }
@@ -314,7 +325,7 @@ mod tests {
             "a\u{0}",
             "=",
         ] {
-            assert_eq!(negotiate(header, false), Err(MalformedOffer), "{header}");
+            assert_eq!(negotiate(header, TERMS), Err(MalformedOffer), "{header}");
         }
     }
 
@@ -328,18 +339,50 @@ mod tests {
             format!("permessage-deflate{}", "; a".repeat(10_000)),
             ",".repeat(10_000),
         ] {
-            assert_eq!(negotiate(&header, false), Err(MalformedOffer));
+            assert_eq!(negotiate(&header, TERMS), Err(MalformedOffer));
         }
     }
 
     #[test]
     fn clients_can_be_told_to_keep_no_context() {
-        let agreement = negotiate("permessage-deflate", true).unwrap().unwrap();
+        let terms = Terms {
+            client_no_context_takeover: true,
+            ..TERMS
+        };
+        let agreement = negotiate("permessage-deflate", terms).unwrap().unwrap();
         assert_eq!(
             agreement.response(),
             format!("{PLAIN}; client_no_context_takeover")
         );
         assert!(agreement.client_no_context_takeover);
         assert_eq!(agreement.server_max_window_bits, 15);
+    }
+
+    #[test]
+    fn the_smaller_of_both_windows_is_taken_and_told() {
+        for (most, header, bits, told) in [
+            (15, "permessage-deflate", 15, ""),
+            (12, "permessage-deflate", 12, "; server_max_window_bits=12"),
+            (
+                12,
+                "permessage-deflate; server_max_window_bits=15",
+                12,
+                "; server_max_window_bits=12",
+            ),
+            (
+                12,
+                "permessage-deflate; server_max_window_bits=10",
+                10,
+                "; server_max_window_bits=10",
+            ),
+        ] {
+            let terms = Terms {
+                server_max_window_bits: most,
+                ..TERMS
+            };
+            let agreement = negotiate(header, terms).unwrap().unwrap();
+            assert_eq!(agreement.server_max_window_bits, bits, "{header}");
+            assert_eq!(agreement.response(), format!("{PLAIN}{told}"), "{header}");
+        }
     }
 }

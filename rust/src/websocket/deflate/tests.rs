@@ -309,7 +309,7 @@ fn connections_without_a_context_hold_no_inflater() {
 fn messages_of_ours_stand_alone_and_are_read_back() {
     let text = "[\"message\",\"héllo\"]".repeat(200);
     for bits in 0..20 {
-        let mut deflater = Deflater::new(bits);
+        let mut deflater = Deflater::new(bits, DEFAULT_LEVEL);
         let first = deflater.compress(text.as_bytes()).unwrap();
         assert!(first.len() < text.len());
         assert_eq!(deflater.compress(text.as_bytes()).unwrap(), first);
@@ -321,7 +321,10 @@ fn messages_of_ours_stand_alone_and_are_read_back() {
         );
     }
     let first = compress_message(text.as_bytes()).unwrap();
-    assert_eq!(Deflater::new(15).compress(text.as_bytes()), Some(first));
+    assert_eq!(
+        Deflater::new(15, DEFAULT_LEVEL).compress(text.as_bytes()),
+        Some(first)
+    );
 }
 
 #[test]
@@ -330,10 +333,10 @@ fn windows_are_kept_to() {
     let block = noise(3_000);
     let message = [&block[..], &block].concat();
     for bits in 9..=15 {
-        let compressed = Deflater::new(bits).compress(&message);
+        let compressed = Deflater::new(bits, DEFAULT_LEVEL).compress(&message);
         assert_eq!(compressed.is_some(), bits >= 12, "{bits}");
         let message = [&block[..], &[b'x'; 100]].concat();
-        let Some(compressed) = Deflater::new(bits).compress(&message) else {
+        let Some(compressed) = Deflater::new(bits, DEFAULT_LEVEL).compress(&message) else {
             panic!()
         };
         let mut out = Vec::with_capacity(4_000);
@@ -356,4 +359,32 @@ fn what_does_not_get_shorter_is_left_alone() {
             None => assert!(length < 10, "{length}"),
         }
     }
+}
+
+#[test]
+fn levels_trade_time_for_size() {
+    let numbers: Vec<_> = (0..2_000).map(|n| (n, n * n)).collect();
+    let text = format!("{numbers:?}");
+    let compressed = |level| {
+        let mut deflater = Deflater::new(15, level);
+        // What does not get shorter leaves nothing behind, though it is given up in the middle.
+        assert_eq!(deflater.compress(&noise(100_000)), None);
+        let compressed = deflater.compress(text.as_bytes()).unwrap();
+        check_inflated(&compressed, text.as_bytes());
+        compressed
+    };
+    let sizes: Vec<_> = (1..=9).map(|level| compressed(level).len()).collect();
+    assert!(sizes[5] < sizes[0], "{sizes:?}");
+    assert_eq!(
+        (compressed(0), compressed(10)),
+        (compressed(1), compressed(9))
+    );
+}
+
+fn check_inflated(compressed: &[u8], message: &[u8]) {
+    let mut out = Vec::new();
+    let mut inflater = Inflater::new(false);
+    inflater.inflate(compressed, &mut out, 1_000_000).unwrap();
+    inflater.end(&mut out, 1_000_000).unwrap();
+    assert_eq!(out, message);
 }
