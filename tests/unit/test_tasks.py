@@ -62,8 +62,8 @@ def test_current_task_is_the_same_all_the_way(run):
     async def main():
         async def who():
             seen = [asyncio.current_task()]
-            assert seen[0] in asyncio.all_tasks()
             await asyncio.sleep(0)
+            assert seen[0] in asyncio.all_tasks()
             seen.append(asyncio.current_task())
             return seen
 

@@ -322,10 +322,11 @@ class Connection(EventEmitter):
 
     def receive_packet(self, packet: Packet | None, now: float) -> None:
         """Take what the decoder has made of a message; after the close it is ignored."""
-        if self.state is ConnectionState.OPEN:
-            self._alive(now)
-            assert self._receiver is not None
-            self._receiver.on_packet(packet)
+        receiver = self._receiver
+        if receiver is not None:
+            if self._waiting:  # asked here too, because it almost never is
+                self._alive(now)
+            receiver.on_packet(packet)
 
     def receive_error(self, error: PacketError) -> None:
         """Take what the decoder has against a message; after the close it is ignored."""

@@ -18,7 +18,7 @@ Bytes that are no packet: every socket gets ``error``, then the connection is cl
 
 import logging
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from roomcast._core import Decoder, Packet
 from roomcast.engine.connection import Connection
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from roomcast.server.socket import Socket
 
 __all__ = ["Client", "Parked"]
+
+EVENT: Final = PacketType.EVENT
+"""By itself, because CPython 3.11 looks a member of an enumeration up in Python."""
 
 log = logging.getLogger("roomcast.server")
 
@@ -120,7 +123,11 @@ class Client:
             return
         if self._packet_deadline != inf:
             self._unpark()
-        self._dispatch(packet)
+        socket = self.sockets.get(packet.nsp)
+        if socket is not None and packet.type is EVENT:  # almost all are
+            socket.on_event(packet)
+        else:
+            self._dispatch(packet, socket)
 
     def on_close(self, reason: str, details: str | None) -> None:
         """Let all sockets go: the connection has ended."""
@@ -185,17 +192,13 @@ class Client:
         """Forget a socket that has left its namespace."""
         self.sockets.pop(socket.nsp.name, None)
 
-    def _dispatch(self, packet: Packet) -> None:
+    def _dispatch(self, packet: Packet, socket: "Socket | None") -> None:
         kind, nsp = packet.type, packet.nsp
-        socket = self.sockets.get(nsp)
         if kind == PacketType.CONNECT:
             if socket is None and nsp not in self._pending:
                 self._connect(nsp, packet.data)
                 return
         elif socket is not None:
-            if kind == PacketType.EVENT:
-                socket.on_event(packet)
-                return
             if kind == PacketType.ACK:
                 socket.on_ack(packet)
                 return

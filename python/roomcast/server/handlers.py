@@ -8,7 +8,7 @@ program. A task that is cancelled from outside (the loop ends) is not an error o
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,7 +85,6 @@ class Handlers:
         self,
         handler: Listener,
         args: tuple[Any, ...],
-        *,
         socket: "Socket | None",
         event: str,
         answer: Answer | None = None,
@@ -104,21 +103,24 @@ class Handlers:
         """
         try:
             result = handler(*args)
-            if answer is not None and not _is_awaitable(result):
-                answer.returned(result)
+            if result is None or not hasattr(result, "__await__"):
+                if answer is not None:
+                    answer.returned(result)
                 return
         except BaseException as error:  # noqa: BLE001  contained, see the head of this module
             self._failed(error, socket, event, answer)
             return
-        if _is_awaitable(result):
-            self.run(self._finish(result, socket, event, answer))
+        self._go_on(result, socket, event, answer)
 
-    def run(self, coroutine: Any) -> None:
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Start a coroutine that contains its own exceptions, and keep it alive."""
         task = start(coroutine, asyncio.get_running_loop())
         if not task.done():
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep(task)
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def report(self, error: BaseException, socket: "Socket | None", event: str) -> None:
         """Log an exception once and hand it to the hooks."""
@@ -134,7 +136,7 @@ class Handlers:
             except Exception:
                 log.exception("the error hook failed")
             else:
-                if _is_awaitable(result):
+                if result is not None and hasattr(result, "__await__"):
                     self.run(_finish_hook(result))
 
     def _failed(
@@ -146,22 +148,46 @@ class Handlers:
         if isinstance(error, _FATAL):
             raise error
 
-    async def _finish(
+    def _go_on(
         self,
         awaitable: Awaitable[Any],
         socket: "Socket | None",
         event: str,
         answer: Answer | None,
     ) -> None:
+        """Start what a handler has returned, and take its result when it comes."""
+        coroutine = awaitable if inspect.iscoroutine(awaitable) else _result_of(awaitable)
         try:
-            result = await awaitable
+            task = start(coroutine, asyncio.get_running_loop())
+        except _FATAL as error:
+            self._failed(error, socket, event, answer)
+            raise
+        if task.done():
+            self._ended(task, socket, event, answer)
+            return
+        self._keep(task)
+        task.add_done_callback(
+            lambda task: self._ended(task, socket, event, answer),
+        )
+
+    def _ended(
+        self,
+        task: asyncio.Task[Any],
+        socket: "Socket | None",
+        event: str,
+        answer: Answer | None,
+    ) -> None:
+        try:
+            result = task.result()
             if answer is not None:
                 answer.returned(result)
-        except BaseException as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise
-            self._failed(error, socket, event, answer)
+        except BaseException as error:  # noqa: BLE001  contained, see the head of this module
+            if not (isinstance(error, asyncio.CancelledError) and task.cancelling()):
+                self._failed(error, socket, event, answer)
+
+
+async def _result_of(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 async def _finish_hook(awaitable: Awaitable[Any]) -> None:
@@ -169,11 +195,6 @@ async def _finish_hook(awaitable: Awaitable[Any]) -> None:
         await awaitable
     except Exception:
         log.exception("the error hook failed")
-
-
-def _is_awaitable(value: Any) -> bool:
-    # The first half is what almost every call decides.
-    return value is not None and hasattr(value, "__await__")
 
 
 def accepted(handler: Listener, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -48,6 +48,10 @@ class SocketState(Enum):
     DISCONNECTED = "disconnected"
 
 
+DISCONNECTED: Final = SocketState.DISCONNECTED
+"""By itself, because CPython 3.11 looks a member of an enumeration up in Python."""
+
+
 @dataclass(frozen=True, slots=True)
 class SocketFlags:
     """How a socket emits.
@@ -174,7 +178,13 @@ class Socket(EventEmitter, Broadcaster):
             EncodeError: If an argument has no JSON form.
             ReservedEventError: If the event belongs to the library.
         """
-        return self.emit_within(PLAIN, event, args, ack)
+        if ack is not None:
+            return self.emit_within(PLAIN, event, args, ack)
+        outbox = self.outbox
+        packet = self.nsp.server.encoder.encode_event(self.nsp.name, event, args)
+        if self._state is not DISCONNECTED:
+            outbox.push(packet)
+        return Drain((outbox,)) if outbox.congested else DONE
 
     def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
         """Send an event and get the client's answer.
@@ -280,7 +290,7 @@ class Socket(EventEmitter, Broadcaster):
 
     def send(self, packet: EncodedPacket, *, volatile: bool = False) -> None:
         """Queue a packet for the client, unless it is gone."""
-        if self._state is SocketState.DISCONNECTED:
+        if self._state is DISCONNECTED:
             return
         if not self.outbox.push(packet, volatile):
             self.nsp.server.engine.count("dropped_volatile")
@@ -291,18 +301,19 @@ class Socket(EventEmitter, Broadcaster):
 
     def on_event(self, packet: Packet) -> None:
         """Dispatch an event of the client."""
-        event, *rest = packet.data
-        name = event if isinstance(event, str) else _number_name(event)
-        args = tuple(rest)
-        own, shared = self._take(name), self.nsp.handlers_of(name)
+        nsp, data = self.nsp, packet.data
+        event = data[0]
+        name = event if type(event) is str else _number_name(event)
+        own = () if self._entries is None else self._take(name)
+        shared = nsp.handlers_of(name)
         answer = None
         if packet.id is not None:
             answer = Answer(self, packet.id, len(own) + len(shared))
-        call = self.nsp.server.handlers.call
+        call = nsp.server.handlers.call
         for handler in own:
-            call(handler, args, socket=self, event=name, answer=answer)
+            call(handler, tuple(data[1:]), self, name, answer)
         for handler in shared:
-            call(handler, (self, *args), socket=self, event=name, answer=answer)
+            call(handler, (self, *data[1:]), self, name, answer)
 
     def on_ack(self, packet: Packet) -> None:
         """Hand on an acknowledgement of the client; one that nobody waits for is ignored."""
