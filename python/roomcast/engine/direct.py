@@ -128,8 +128,9 @@ class DirectWebSocket(asyncio.Protocol):
         """
         self._transport = transport
         self._registry = registry
-        # Paused means: the transport holds something. Only when it does not may the outbox write past it.
-        transport.set_write_buffer_limits(high=0)
+        # Paused means: the transport holds something. Only when it does not may the outbox write past it. That of TLS pauses
+        # at its mark, others above it.
+        transport.set_write_buffer_limits(high=1 if _is_tls(transport) else 0)
         transport.set_protocol(self)
 
     def carry(self, connection: Connection) -> None:
@@ -323,9 +324,13 @@ class DirectWebSocket(asyncio.Protocol):
             self.peer.lost(reason, details)
 
 
+def _is_tls(transport: asyncio.Transport) -> bool:
+    return transport.get_extra_info("sslcontext") is not None
+
+
 def _fileno(transport: asyncio.Transport) -> int:
     """Return the socket's number where bytes may be sent past the transport, -1 where they may not."""
-    if transport.get_extra_info("sslcontext") is not None:
+    if _is_tls(transport):
         return -1
     line = transport.get_extra_info("socket")
     return -1 if line is None else int(line.fileno())
