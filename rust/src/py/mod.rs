@@ -11,6 +11,7 @@ mod encoder;
 mod errors;
 mod flusher;
 mod keys;
+mod load;
 mod outbox;
 mod packet;
 mod payload;
@@ -31,6 +32,8 @@ mod _core {
     use super::encoder::{EncodedPacket, Encoder, encode};
     #[pymodule_export]
     use super::flusher::Flusher;
+    #[pymodule_export]
+    use super::load::Load;
     #[pymodule_export]
     use super::outbox::Outbox;
     #[pymodule_export]

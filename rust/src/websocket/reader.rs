@@ -169,6 +169,11 @@ impl Reader {
         open.map(|_| ())
     }
 
+    /// Whether the next byte begins a message: nothing is incomplete, and the end has not come.
+    pub const fn is_at_rest(&self) -> bool {
+        self.begun.is_none() && self.held == 0 && !self.closed
+    }
+
     /// Read a chunk; say whether more may follow.
     fn read(
         &mut self,
