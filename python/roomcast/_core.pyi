@@ -551,6 +551,109 @@ class Agreement:
     @property
     def response(self) -> str: ...
 
+@final
+class Load:
+    """Many clients on one Socket.IO server, for ``roomcast bench``.
+
+    Any thread may look at it or stop it while another one runs it.
+
+    Args:
+        workload: ``broadcast``, ``echo``, ``ack``, ``binary`` or ``idle``.
+        amount: Events that are asked for at a time, or that each client has in flight.
+        address: IP address and port of the server.
+        sources: IP addresses to connect from, in turn; none leaves it to the system.
+        request: The HTTP request for the WebSocket, whole.
+        nsp: The namespace.
+        auth: The payload of CONNECT as JSON, or nothing.
+        event: The event that is sent.
+        reply: The event that comes back; acknowledgements have none.
+        size: Characters, or bytes, of the payload.
+        connections: How many clients.
+        connecting: Connections that are made at a time.
+        patience: Seconds that the server may take for something that is waited for.
+        warming: Seconds that it runs before it is measured.
+        measuring: Seconds that it is measured.
+        pid: The process of the server, if it is on this machine and known.
+
+    Raises:
+        ValueError: If a text is no address, or a time is none.
+    """
+
+    def __new__(
+        cls,
+        workload: str,
+        amount: int,
+        *,
+        address: str,
+        sources: Sequence[str],
+        request: bytes,
+        nsp: str,
+        auth: str,
+        event: str,
+        reply: str,
+        size: int,
+        connections: int,
+        connecting: int,
+        patience: float,
+        warming: float,
+        measuring: float,
+        pid: int | None,
+    ) -> Load: ...
+    def run(
+        self,
+    ) -> tuple[
+        tuple[
+            tuple[float, int, int, int, float | None, float | None, int | None] | None,
+            tuple[float, int, int, int, float | None, float | None, int | None] | None,
+            tuple[float, int, int, int, float | None, float | None, int | None] | None,
+            tuple[float, int, int, int, float | None, float | None, int | None] | None,
+        ],
+        tuple[float, float, float, float] | None,
+        tuple[float, float, float, float] | None,
+        tuple[str, str] | None,
+        tuple[str, str] | None,
+    ]:
+        """Run to the end, without the interpreter's lock.
+
+        Returns:
+            Four marks: before the first connection, with all connections, and at the begin and the end of what was measured;
+            ``None`` for those that were not reached. Each is seconds since the start, messages received, bytes in, bytes out,
+            own processor time, the server's, and the server's memory.
+
+            Then what was measured, as the seconds that half, nine of ten, 99 of 100 and all do not exceed: from requests to
+            replies, and from the request for a broadcast to its last delivery.
+
+            Then kind and words of what ended it early, and of why the first lost connection was lost.
+
+        Raises:
+            RuntimeError: If it has run.
+        """
+
+    def snapshot(
+        self,
+    ) -> tuple[
+        str,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        tuple[float, float, float, float] | None,
+    ]:
+        """Return how it goes.
+
+        Returns:
+            The phase, then numbers so far: connections made, messages received, bytes in, bytes out, connections lost, wrong
+            replies, replies that nobody asked for, other packets, pings; and the latencies since the last snapshot.
+        """
+
+    def stop(self) -> None:
+        """Ask it to end soon."""
+
 def encode_payload(
     packets: Iterable[EncodedPacket | str], skip: int, limit: int, /
 ) -> tuple[bytes, int, int]:

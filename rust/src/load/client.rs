@@ -590,4 +590,38 @@ mod tests {
         assert_eq!(alone.progress.wrong.get(), 1);
         assert_eq!(alone.progress.other.get(), 1);
     }
+
+    /// Whatever bytes come, they are messages or a failure.
+    #[test]
+    fn no_bytes_are_too_strange() {
+        let all = [
+            SWITCH,
+            &frame(Opcode::Text, b"0{}"),
+            &frame(Opcode::Text, b"40{}"),
+            &frame(Opcode::Text, br#"43999["xxx"]"#),
+            &frame(
+                Opcode::Text,
+                br#"451-["echo",{"_placeholder":true,"num":0}]"#,
+            ),
+            &frame(Opcode::Binary, b"xxx"),
+            &frame(Opcode::Text, br#"42["b","xxx"]"#),
+        ]
+        .concat();
+        let broadcast = Workload::Broadcast { burst: 1 };
+        for workload in [
+            broadcast,
+            Workload::Binary { depth: 1 },
+            Workload::Ack { depth: 1 },
+        ] {
+            for at in 0..all.len() {
+                for byte in [0, b'0', b'4', b'9', 0x7f, 0x80, 0xff] {
+                    let mut bytes = all.clone();
+                    bytes[at] = byte;
+                    let mut alone = Alone::new(workload);
+                    let (front, back) = bytes.split_at(at);
+                    let _ = alone.feed(front).and_then(|()| alone.feed(back));
+                }
+            }
+        }
+    }
 }

@@ -481,10 +481,11 @@ impl<'a> Runner<'a> {
         self.progress.enter(Phase::Closing);
         let close = client_frame(Opcode::Close, &close_payload(Some(1000)));
         for line in &mut self.lines {
-            if line
-                .as_mut()
-                .is_none_or(|line| !line.connected || line.send(&close).is_err())
-            {
+            // In front of its WebSocket a server would take the close for another request.
+            let is_open = line.as_mut().is_some_and(|line| {
+                line.client.state() != State::Upgrading && line.send(&close).is_ok()
+            });
+            if !is_open {
                 *line = None;
             }
         }

@@ -16,12 +16,20 @@ type Quantiles = (f64, f64, f64, f64);
 /// Seconds from the start; received; bytes in and out; own processor time; the server's, and its memory.
 type MarkTuple = (f64, u64, u64, u64, Option<f64>, Option<f64>, Option<u64>);
 
+/// Start; connected; begin; end.
+type MarkTuples = (
+    Option<MarkTuple>,
+    Option<MarkTuple>,
+    Option<MarkTuple>,
+    Option<MarkTuple>,
+);
+
 /// The kind and the words.
 type FailureTuple = (&'static str, String);
 
 /// Marks; latencies and times of whole broadcasts while it was measured; why it ended early; why a connection was lost.
 type ReportTuple = (
-    Vec<Option<MarkTuple>>,
+    MarkTuples,
     Option<Quantiles>,
     Option<Quantiles>,
     Option<FailureTuple>,
@@ -157,12 +165,14 @@ impl Load {
         let measured = report.begin.as_ref().zip(report.end.as_ref());
         let latency = measured.map(|(begin, end)| end.latency.since(&begin.latency));
         let finish = measured.map(|(begin, end)| end.finish.since(&begin.finish));
-        let marks = [&report.start, &report.connected, &report.begin, &report.end];
+        let mark = |mark: Option<Mark>| mark.as_ref().map(mark_tuple);
         Ok((
-            marks
-                .iter()
-                .map(|mark| mark.as_ref().map(mark_tuple))
-                .collect(),
+            (
+                mark(report.start),
+                mark(report.connected),
+                mark(report.begin),
+                mark(report.end),
+            ),
             latency.as_ref().and_then(quantiles),
             finish.as_ref().and_then(quantiles),
             report.failure.map(failure_tuple),

@@ -1,0 +1,107 @@
+"""``roomcast serve module:attribute``: a server, or an application with one in it, on a port."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+from roomcast.asgi import ASGIApplication
+from roomcast.cli.arguments import port
+from roomcast.cli.errors import CommandError
+from roomcast.cli.serving import serve
+from roomcast.server import Server
+
+__all__ = ["add_command", "find"]
+
+DESCRIPTION = """\
+Serve a Socket.IO server, or an ASGI application with one in it, until SIGINT or SIGTERM.
+
+WebSockets of Socket.IO go directly from the server to their sockets, as with io.run; all else is uvicorn's. Put a proxy with TLS
+in front of it where it is reached from outside.
+"""
+
+EXAMPLES = """\
+examples:
+  roomcast serve server:io                 the Server named io in server.py
+  roomcast serve app.main:api --port 8000  an ASGI application, such as one of FastAPI
+  roomcast serve app:make --factory        what the function make returns
+"""
+
+
+def add_command(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the arguments."""
+    parser = add_parser(
+        "serve",
+        help="serve a server or an ASGI application",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "app", metavar="MODULE:ATTRIBUTE", help="a roomcast.Server or an ASGI application"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address (%(default)s)")
+    parser.add_argument("--port", type=port, default=3000, help="the port, 0 for a free one (3000)")
+    parser.add_argument(
+        "--factory", action="store_true", help="call the attribute, and serve what it returns"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Serve until a signal."""
+    # As `python -m` has it: a program beside which the command is typed is found.
+    sys.path.insert(0, "")
+    app = find(given.app, factory=given.factory)
+
+    def announce(url: str) -> None:
+        print(f"{given.app} is served on {url} (Ctrl-C ends it)", flush=True)
+
+    serve(app, given.host, given.port, announce)
+    return 0
+
+
+def find(name: str, *, factory: bool) -> Server | ASGIApplication:
+    """Return what is to be served.
+
+    Args:
+        name: ``module:attribute``; the attribute may have dots.
+        factory: Whether it is called for the application.
+
+    Raises:
+        CommandError: If it is not there, or cannot be served. What fails inside the module is raised as it is.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise CommandError(f'"{name}" is not MODULE:ATTRIBUTE, as in server:io')
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # Only if it is this one that is missing, and none that it imports.
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise CommandError(f'there is no module "{error.name}" here or on the path') from error
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise CommandError(f'module "{module_name}" has no "{attribute}"{_servers(module)}')
+        found = getattr(found, part)
+    if factory:
+        if not callable(found):
+            raise CommandError(f"{name} cannot be called, so it is no factory")
+        found = found()
+    if isinstance(found, type):
+        raise CommandError(f"{name} is a class; --factory calls it and serves what it makes")
+    if not isinstance(found, Server) and not callable(found):
+        kind = type(found).__name__
+        raise CommandError(
+            f"{name} is a {kind}, and neither a roomcast.Server nor an ASGI application"
+        )
+    return cast("Server | ASGIApplication", found)
+
+
+def _servers(module: object) -> str:
+    """Name the servers that a module does have."""
+    names = [name for name, value in vars(module).items() if isinstance(value, Server)]
+    return f"; it has a Server named {' and '.join(names)}" if names else ""
