@@ -96,7 +96,7 @@ def find(name: str, *, factory: bool) -> Server | ASGIApplication:
     if not isinstance(found, Server) and not callable(found):
         kind = type(found).__name__
         raise CommandError(
-            f"{name} is a {kind}, and neither a roomcast.Server nor an ASGI application"
+            f"{name} is of class {kind}, and neither a roomcast.Server nor an ASGI application"
         )
     return cast("Server | ASGIApplication", found)
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from roomcast.asgi import ASGIApplication
 from roomcast.cli.errors import CommandError
+from roomcast.cli.files import allow_most_connections
 from roomcast.server import Server
 from roomcast.serving import Listening, listen, run
 
@@ -22,7 +23,7 @@ def url(host: str, port: int) -> str:
 def serve(
     app: Server | ASGIApplication, host: str, port: int, announce: Callable[[str], None]
 ) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM, as many connections as the system allows.
 
     Args:
         app: A server, or an application that has one in it.
@@ -49,6 +50,7 @@ def serve(
         for started in listening:
             started.stop()
 
+    allow_most_connections()
     close: Callable[[], Awaitable[None]] = app.close if isinstance(app, Server) else stop
     try:
         run(start, close)

@@ -9,7 +9,6 @@ from roomcast._core import Load
 from roomcast.cli.arguments import number_of, port, seconds
 from roomcast.cli.bench import server
 from roomcast.cli.bench.display import open_display, print_rows
-from roomcast.cli.bench.files import raise_open_files
 from roomcast.cli.bench.load import Report, watch
 from roomcast.cli.bench.summary import rows, summarize
 from roomcast.cli.bench.target import Target, find_target, sources
@@ -17,6 +16,7 @@ from roomcast.cli.bench.units import plural
 from roomcast.cli.bench.words import explain
 from roomcast.cli.bench.workloads import HANDLERS, WORKLOADS, Workload
 from roomcast.cli.errors import INTERRUPTED, CommandError
+from roomcast.cli.files import allow_connections
 
 __all__ = ["add_command"]
 
@@ -183,7 +183,7 @@ def run(given: argparse.Namespace) -> int:
     if workload.event:
         reply = given.reply if workload.reply else ""
         workload = replace(workload, event=given.event, reply=reply)
-    raise_open_files(given.connections)
+    allow_connections(given.connections)
     target = find_target(given.url, path=given.path, headers=given.header, patience=given.timeout)
     title = f"{given.workload} on {given.url}, {plural(given.connections, 'client', 'clients')}"
     with open_display(title, workload, given.connections) as display:

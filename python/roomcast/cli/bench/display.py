@@ -41,7 +41,7 @@ class _Rates:
         traffic = (snapshot.bytes_in - self._bytes) / took
         self._at, self._received, self._bytes = now, snapshot.received, snapshot.bytes_in
         found = [f"{now - self._started:4.0f} s", f"{snapshot.phase:10}"]
-        if snapshot.phase == "connecting" or not self._workload.event:
+        if snapshot.phase in ("connecting", "closing") or not self._workload.event:
             made = f"{count(snapshot.ready - snapshot.lost)} of {count(self._connections)}"
             found.append(f"{made} connections")
         else:

@@ -211,7 +211,7 @@ def _measured_rows(measured: Measured, workload: Workload) -> list[tuple[str, st
     found.append(("bytes", traffic))
     for name, process in (("server CPU", measured.server), ("generator CPU", measured.generator)):
         if process:
-            share = f"{process.cpu:.0%} of a core"
+            share = f"{process.cpu * 100:.3g} % of a core"
             each = process.cpu_per_message
             found.append(
                 (name, share if each is None else f"{seconds(each)} a {workload.message}, {share}")

@@ -5,14 +5,14 @@ from typing import Final
 
 from roomcast.cli.errors import CommandError
 
-__all__ = ["raise_open_files"]
+__all__ = ["OTHERS", "allow_connections", "allow_most_connections"]
 
 OTHERS: Final = 64
 """Files that are open besides connections."""
 
 
-def raise_open_files(connections: int) -> None:
-    """Let this process have so many connections open.
+def allow_connections(connections: int) -> None:
+    """Let this process have so many connections.
 
     Args:
         connections: How many.
@@ -33,3 +33,19 @@ def raise_open_files(connections: int) -> None:
             f"{connections} connections need {needed} open files, and {hard} are allowed: ulimit -Hn"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def allow_most_connections() -> None:
+    """Let this process have as many connections as the system allows it.
+
+    Source:
+        Go, which does so in every program.
+    """
+    if sys.platform == "win32":  # as above
+        return
+    import resource  # noqa: PLC0415  as above
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS says that it has no limit, and then refuses this.
+    if soft != hard and hard != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
