@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,14 @@ def example(language: str) -> str:
     python, javascript = HANDLERS.split("In JavaScript:\n")
     text = python.partition("with roomcast:\n")[2] if language == "python" else javascript
     return textwrap.dedent(text.partition("\nOn another")[0])
+
+
+@pytest.mark.parametrize(("language", "fence"), [("python", "python"), ("javascript", "js")])
+def test_documentation_shows_the_handlers_of_the_help(language, fence):
+    text = (Path(__file__).parents[2] / "docs/bench.md").read_text(encoding="utf-8")
+    (block,) = re.findall(rf"^```{fence}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    shown, helped = (list(filter(None, text.splitlines())) for text in (block, example(language)))
+    assert shown == helped
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,9 @@ from roomcast.server import Server
 __all__ = ["add_command", "find"]
 
 DESCRIPTION = """\
-Serve a Socket.IO server, or an ASGI application with one in it, until SIGINT or SIGTERM.
-
-WebSockets of Socket.IO go directly from the server to their sockets, as with io.run; all else is uvicorn's. Put a proxy with TLS
-in front of it where it is reached from outside.
+Serve a Socket.IO server, or an ASGI application with one in it, until SIGINT or
+SIGTERM. WebSockets of Socket.IO go directly from the server to their sockets, as
+with io.run; all else is uvicorn's.
 """
 
 EXAMPLES = """\

@@ -246,7 +246,7 @@ impl<'a> Runner<'a> {
         self.answer(index)
     }
 
-    /// Do what the load does, for some time; a broadcast is brought to its end.
+    /// Do what the load does, for some time; a broadcast is brought to its end, and one reply is waited for at least.
     fn work(&mut self, duration: Duration) -> Result<(), Failure> {
         let end = self.now().saturating_add(nanoseconds(duration));
         if let Workload::Broadcast { burst } = self.plan.workload {
@@ -259,12 +259,14 @@ impl<'a> Runner<'a> {
             return Ok(());
         }
         let waits = self.plan.workload != Workload::Idle;
+        let before = self.progress.received.get();
         loop {
-            let now = self.now();
-            if now >= end || self.progress.is_stopping() {
+            let left = Duration::from_nanos(end.saturating_sub(self.now()));
+            let is_over = left.is_zero() && (!waits || self.progress.received.get() > before);
+            if is_over || self.progress.is_stopping() {
                 return Ok(());
             }
-            self.pump(LOOK.min(Duration::from_nanos(end - now)))?;
+            self.pump(if left.is_zero() { LOOK } else { LOOK.min(left) })?;
             if waits && self.is_overdue() {
                 return Err(self.silence(None));
             }

@@ -21,8 +21,10 @@ from roomcast.cli.files import allow_connections
 __all__ = ["add_command"]
 
 DESCRIPTION = """\
-Put many clients on a Socket.IO server, and measure how it bears them: messages a second, latency, and with --pid its processor time a
-message and its memory a connection. Any server of Socket.IO 3 or later will do. To try it out, in two terminals:
+Put many clients on a Socket.IO server, and measure how it bears them: messages
+a second, latency, and with --pid its processor time a message and its memory a
+connection. Any server of Socket.IO 3 or later will do. To try it out, in two
+terminals:
 
   roomcast bench server
   roomcast bench broadcast http://127.0.0.1:3000

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from roomcast.cli.errors import CommandError
 
@@ -16,6 +16,9 @@ __all__ = ["PER_SOURCE", "Target", "find_target", "sources"]
 
 PER_SOURCE: Final = 10_000
 """Connections from one address of this machine. Linux has 28 232 ports for all of them, those of earlier runs included."""
+
+QUERY: Final = "%&=+/?:@!$'()*,;~"
+"""What may stand in a query as it is. Source: RFC 3986, section 3.4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ def find_target(url: str, *, path: str, headers: Sequence[str], patience: float)
         CommandError: If the URL is none, or there is nobody.
     """
     parts, port = _split(url)
+    path = f"/{path.removeprefix('/')}"
     host = parts.hostname or ""
     nsp = parts.path or "/"
     if nsp != "/" and nsp.rstrip("/") == path.rstrip("/"):
@@ -128,9 +132,9 @@ def _answering(host: str, port: int, patience: float) -> str:
 def _request(parts: SplitResult, port: int, path: str, headers: Sequence[str]) -> bytes:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host.encode("idna").decode()
-    query = f"EIO=4&transport=websocket{'&' if parts.query else ''}{parts.query}"
+    query = "&".join(filter(None, ("EIO=4", "transport=websocket", parts.query)))
     lines = [
-        f"GET {path}?{query} HTTP/1.1",
+        f"GET {quote(path, safe='/%')}?{quote(query, safe=QUERY)} HTTP/1.1",
         f"Host: {host}" if port == 80 else f"Host: {host}:{port}",
         "Upgrade: websocket",
         "Connection: Upgrade",

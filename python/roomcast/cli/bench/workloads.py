@@ -57,19 +57,20 @@ WORKLOADS: Final[dict[str, Workload]] = {
 }
 
 HANDLERS: Final = """\
-What the server needs: the handler of the workload, as `roomcast bench server` has them. In Python, with roomcast:
+What the server needs is the handler of the workload; `roomcast bench server` has
+them all. In Python, with roomcast:
 
   @io.event
-  def go(socket, count, size):          # broadcast
+  def go(socket, count, size):  # broadcast
       for _ in range(count):
           io.emit("b", "x" * size)
 
   @io.event
-  def echo(socket, value):              # echo, binary
+  def echo(socket, value):  # echo, binary
       socket.emit("echo", value)
 
   @io.event
-  def ack(socket, value):               # ack
+  def ack(socket, value):  # ack
       return value
 
 In JavaScript:
@@ -82,5 +83,5 @@ In JavaScript:
     socket.on("ack", (value, reply) => reply(value));          // ack
   });
 
-On another namespace than "/" all of it belongs to that one: io.of("/admin").emit(...).
+On another namespace than "/" all of it is that one's: io.of("/admin").emit(...).
 """
