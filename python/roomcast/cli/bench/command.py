@@ -33,6 +33,8 @@ terminals:
 MOST_CONNECTIONS = 100_000
 MOST_IN_FLIGHT = 10_000
 MOST_SIZE = 100_000_000
+MOST_BYTES = 1_000_000_000
+"""Of the payloads that one client has in flight: the load holds them all."""
 
 
 def add_command(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
@@ -185,6 +187,8 @@ def run(given: argparse.Namespace) -> int:
     if workload.event:
         reply = given.reply if workload.reply else ""
         workload = replace(workload, event=given.event, reply=reply)
+        if given.workload != "broadcast" and given.amount * given.size > MOST_BYTES:
+            raise CommandError(f"{given.amount} times {given.size} is more than 1 GB in flight")
     allow_connections(given.connections)
     target = find_target(given.url, path=given.path, headers=given.header, patience=given.timeout)
     title = f"{given.workload} on {given.url}, {plural(given.connections, 'client', 'clients')}"
