@@ -121,7 +121,7 @@ def test_summaries_are_differences_of_marks():
         (0.95, 0.95, "this load generator was the bottleneck"),
         (0.3, 0.95, "the server's processor"),
         (0.3, 0.3, "neither processor"),
-        (0.3, None, "neither processor"),
+        (0.3, None, "not this load generator"),
     ],
 )
 def test_summaries_say_who_was_the_bottleneck(own, server, limit):

@@ -1,24 +1,21 @@
 //! The sockets of a load, and its course: connect, warm up, measure, close.
 //!
 //! All in one thread around one selector. Sockets are registered once, for reading and writing, edge-triggered: what is not
-//! taken at once is asked for no second time, so each is read until it is empty, and what it did not take is written when it
-//! says that it takes more.
+//! taken at once is asked for no second time, so each is read until it is empty.
 //!
 //! A connection that fails while connections are made ends the load, as what follows would not be what was asked for. Later
 //! it is counted, and the others go on.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use socket2::{Domain, Protocol, Socket, Type};
 
 use super::client::{Client, State, Turn};
 use super::failure::{Failure, FailureKind};
 use super::histogram::Counts;
+use super::line::{Line, connect};
 use super::plan::{Plan, Workload};
 use super::progress::{Phase, Progress};
 use super::script::{Script, client_frame};
@@ -90,16 +87,6 @@ pub fn run(plan: &Plan, progress: &Progress) -> Report {
         Err(error) => report.failure = Some(Failure::system(&error)),
     }
     report
-}
-
-/// One client with its socket.
-struct Line {
-    stream: TcpStream,
-    client: Client,
-    /// Whether the socket is connected.
-    connected: bool,
-    /// What the socket has not taken yet.
-    unsent: Vec<u8>,
 }
 
 struct Runner<'a> {
@@ -177,7 +164,9 @@ impl<'a> Runner<'a> {
         self.requesting = true;
         self.progressed = self.now();
         for index in 0..self.lines.len() {
-            self.first_requests(index)?;
+            if let Err(failure) = self.first_requests(index) {
+                self.lose(index, failure)?;
+            }
         }
         self.work(self.plan.warming)?;
         report.begin = Some(self.mark()?);
@@ -292,7 +281,9 @@ impl<'a> Runner<'a> {
         self.turn.burst_at = at;
         self.progressed = at;
         self.turn.out.extend_from_slice(self.script.request(0));
-        self.answer(asker)?;
+        if let Err(failure) = self.answer(asker) {
+            self.lose(asker, failure)?;
+        }
         while self.missing > 0 {
             self.pump(LOOK)?;
             if self.progress.is_stopping() {
@@ -512,105 +503,4 @@ impl<'a> Runner<'a> {
             }
         }
     }
-}
-
-impl Line {
-    /// Whether the connection is made; an error if it cannot be.
-    fn is_connected(&mut self) -> io::Result<bool> {
-        if let Some(error) = self.stream.take_error()? {
-            return Err(error);
-        }
-        match self.stream.peer_addr() {
-            Ok(_) => self.connected = true,
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
-            Err(error) => return Err(error),
-        }
-        self.stream.set_nodelay(true)?;
-        Ok(true)
-    }
-
-    /// Send bytes behind those that wait; return how many the socket has taken.
-    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.unsent.is_empty() {
-            self.unsent.extend_from_slice(bytes);
-            return Ok(0);
-        }
-        let taken = write(&mut self.stream, bytes)?;
-        self.unsent
-            .extend_from_slice(bytes.get(taken..).unwrap_or_default());
-        Ok(taken)
-    }
-
-    /// Send what waits; return how much of it the socket has taken.
-    fn flush(&mut self) -> io::Result<usize> {
-        let taken = write(&mut self.stream, &self.unsent)?;
-        self.unsent.drain(..taken);
-        if self.unsent.is_empty() {
-            self.unsent = Vec::new();
-        }
-        Ok(taken)
-    }
-
-    /// After a close was sent: whether the server has not closed in turn yet.
-    fn is_open(&mut self, buffer: &mut [u8], writable: bool) -> bool {
-        if writable && !self.unsent.is_empty() && self.flush().is_err() {
-            return false;
-        }
-        loop {
-            match self.stream.read(buffer) {
-                Ok(0) => return false,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
-            }
-        }
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        // The end of the stream, and not a reset, also where something unread has come.
-        let _ = self.stream.shutdown(Shutdown::Write);
-    }
-}
-
-/// Write as much as the socket takes.
-fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut taken = 0;
-    while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-        match stream.write(rest) {
-            Ok(length) => taken += length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(taken)
-}
-
-/// Begin a connection to the server, from the address whose turn it is.
-fn connect(plan: &Plan, index: usize) -> io::Result<TcpStream> {
-    let source = index
-        .checked_rem(plan.sources.len())
-        .and_then(|turn| plan.sources.get(turn));
-    let Some(source) = source else {
-        return TcpStream::connect(plan.address);
-    };
-    let domain = Domain::for_address(plan.address);
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::new(*source, 0).into())?;
-    match socket.connect(&plan.address.into()) {
-        Err(error) if !is_in_progress(&error) => Err(error),
-        _ => Ok(TcpStream::from_std(socket.into())),
-    }
-}
-
-/// Whether a connection goes on being made: so it is with sockets that do not wait.
-fn is_in_progress(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::INPROGRESS) {
-        return true;
-    }
-    error.kind() == io::ErrorKind::WouldBlock
 }

@@ -51,7 +51,9 @@ pub(super) struct Script {
     requests: Vec<Vec<u8>>,
     /// The very frames of the reply to each of them.
     replies: Vec<Vec<u8>>,
-    /// The payload of a reply, and the front of it that names the event (empty for an ack), both without spaces.
+    /// The payload of a reply, as it is expected to the byte.
+    exact_payload: Vec<u8>,
+    /// The same, and the front of it that names the event (empty for an ack), both without spaces.
     reply_payload: Vec<u8>,
     reply_name: Vec<u8>,
     attachment: Vec<u8>,
@@ -159,6 +161,7 @@ impl Script {
             requests,
             replies,
             reply_payload: without_spaces(&reply_payload),
+            exact_payload: reply_payload,
             reply_name: without_spaces(&reply_name),
             attachment: filling,
             nsp: plan.nsp.clone(),
@@ -205,7 +208,8 @@ impl Script {
                 count: header.attachments,
                 reply: ours
                     && matches!(self.workload, Workload::Binary { .. })
-                    && without_spaces(payload.as_bytes()) == self.reply_payload,
+                    && (payload.as_bytes() == self.exact_payload
+                        || without_spaces(payload.as_bytes()) == self.reply_payload),
             },
             _ => Heard::Other,
         }
@@ -219,6 +223,9 @@ impl Script {
             return Heard::Other;
         }
         let id = header.id.filter(|_| is_ack);
+        if payload.as_bytes() == self.exact_payload {
+            return Heard::Reply(id);
+        }
         let payload = without_spaces(payload.as_bytes());
         if payload == self.reply_payload {
             return Heard::Reply(id);

@@ -174,6 +174,11 @@ impl Reader {
         self.begun.is_none() && self.held == 0 && !self.closed
     }
 
+    /// Bytes that are missing of the frame that has begun; 0 where none has, or its header is incomplete.
+    pub const fn missing(&self) -> usize {
+        self.left
+    }
+
     /// Read a chunk; say whether more may follow.
     fn read(
         &mut self,

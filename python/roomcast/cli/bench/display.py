@@ -89,7 +89,8 @@ def open_display(title: str, workload: Workload, connections: int) -> Generator[
                 interval = 0.5
 
                 def show(self, snapshot: Snapshot) -> None:
-                    live.update(Panel("\n".join(rates.cells(snapshot)), title=title), refresh=True)
+                    lines = "\n".join(cell.strip() for cell in rates.cells(snapshot))
+                    live.update(Panel(lines, title=title), refresh=True)
 
             with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
                 yield InPlace()

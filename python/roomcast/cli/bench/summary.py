@@ -228,7 +228,9 @@ def _limit(measured: Measured) -> str:
     generator, server = measured.generator, measured.server
     if generator and generator.cpu >= BUSY:
         return "this load generator was the bottleneck, and the server can do more"
-    if server and server.cpu >= BUSY:
+    if server is None:
+        return "not this load generator, which had time to spare; --pid tells of the server"
+    if server.cpu >= BUSY:
         return "the server's processor; the generator had time to spare"
     return "neither processor: the load waited for answers, and more in flight may come to more"
 
