@@ -13,16 +13,20 @@ from roomcast.errors import (
     UsageError,
 )
 from roomcast.server import (
+    AckReport,
     BroadcastOperator,
     Handshake,
     Namespace,
+    ParentNamespace,
     Server,
     Socket,
     SocketOperator,
+    event,
 )
 from roomcast.types import Limits, PacketType
 
 __all__ = [
+    "AckReport",
     "AckTimeoutError",
     "BroadcastOperator",
     "ConnectError",
@@ -35,10 +39,12 @@ __all__ = [
     "PacketError",
     "PacketErrorKind",
     "PacketType",
+    "ParentNamespace",
     "ReservedEventError",
     "RoomcastError",
     "Server",
     "Socket",
     "SocketOperator",
     "UsageError",
+    "event",
 ]

@@ -5,7 +5,8 @@ disconnect, whichever comes first. Deadlines wait in the server's one timer.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,16 @@ from roomcast.errors import AckTimeoutError, DisconnectedError
 if TYPE_CHECKING:
     from roomcast.server.socket import Socket
 
-__all__ = ["Ack", "BroadcastAck", "Done", "SocketAck", "checked_timeout", "settler", "value_of"]
+__all__ = [
+    "Ack",
+    "AckReport",
+    "BroadcastAck",
+    "Done",
+    "SocketAck",
+    "checked_timeout",
+    "settler",
+    "value_of",
+]
 
 Done = Callable[[Exception | None, tuple[Any, ...]], None]
 """Called once, with an error or with the arguments of the answer."""
@@ -69,48 +79,108 @@ class SocketAck:
         self._socket.forget_ack(self._id)
 
 
-class BroadcastAck:
-    """The acknowledgements of everybody that a broadcast reached: of each the first argument, in order of arrival.
+@dataclass(frozen=True, slots=True)
+class AckReport:
+    """What became of a broadcast that asked for acknowledgements, by the ids of the sockets.
 
-    A client that leaves without an answer is not subtracted, as in the reference: the broadcast then runs into its time-out.
+    Attributes:
+        answered: The answers in order of arrival: one argument → itself, several → a tuple, none → ``None``.
+        timed_out: Who did not answer in time.
+        gone: Who disconnected before an answer.
     """
 
-    __slots__ = ("_done", "_id", "_responses", "_timers", "_waiting", "deadline", "tick")
+    answered: dict[str, Any]
+    timed_out: tuple[str, ...]
+    gone: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody has answered."""
+        return not self.timed_out and not self.gone
+
+
+class BroadcastAck:
+    """The acknowledgements of everybody that a broadcast reached.
+
+    It is over when everybody has answered or left, or at its deadline; what comes later is ignored.
+
+    Source:
+        socket.io-adapter, ``broadcastWithAck``. Differs from it: there one who leaves is waited for until the deadline.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_done",
+        "_gone",
+        "_timers",
+        "_waiting",
+        "deadline",
+        "tick",
+    )
 
     def __init__(
-        self, sockets: Iterable["Socket"], id: int, done: Done, timeout: float, timers: Timers
+        self, done: Callable[[AckReport, list[Any]], None], timeout: float, timers: Timers
     ) -> None:
-        self._waiting: set[Socket] = set(sockets)
-        self._id = id
-        self._done = done
+        """Prepare to wait.
+
+        Args:
+            done: Called once, with the report and the first argument of each answer, in order of arrival.
+            timeout: Seconds to wait at most.
+            timers: Where the deadline waits.
+        """
+        self._waiting: dict[Socket, int] = {}
+        self._answers: dict[str, tuple[Any, ...]] = {}
+        self._gone: list[str] = []
+        self._done: Callable[[AckReport, list[Any]], None] | None = done
         self._timers = timers
-        self._responses: list[Any] = []
         self.deadline = timers.now() + timeout
         self.tick: int | None = None
-        timers.add(self)
+
+    def expect(self, socket: "Socket", id: int) -> None:
+        """Wait for a socket too."""
+        self._waiting[socket] = id
+        socket.expect_ack(id, self)
+
+    def begin(self) -> None:
+        """Wait; at once over if there is nobody to wait for."""
+        if self._waiting:
+            self._timers.add(self)
+        else:
+            self._finish()
 
     def answered(self, socket: "Socket", args: tuple[Any, ...]) -> None:
-        """Collect an answer; the last one completes the broadcast."""
-        self._waiting.discard(socket)
-        self._responses.append(args[0] if args else None)
-        if not self._waiting:
-            self._timers.remove(self)
-            self._done(None, (self._responses,))
+        """Collect an answer."""
+        if self._waiting.pop(socket, None) is not None:
+            self._answers[socket.id] = args
+            self._settle()
 
     def disconnected(self, socket: "Socket") -> None:
-        """Keep waiting for the time-out."""
+        """Note who is gone."""
+        if self._waiting.pop(socket, None) is not None:
+            self._gone.append(socket.id)
+            self._settle()
 
     def on_deadline(self, now: float) -> None:
-        """Stop waiting; the answers that did arrive go along."""
+        """Stop waiting."""
         self.deadline = inf
-        self.forget()
-        self._done(AckTimeoutError(self._responses), (self._responses,))
+        for socket, id in self._waiting.items():
+            socket.forget_ack(id)
+        self._finish()
 
-    def forget(self) -> None:
-        """Leave every table without a word: nobody waits any more."""
-        self._timers.remove(self)
-        for socket in self._waiting:
-            socket.forget_ack(self._id)
+    def _settle(self) -> None:
+        if not self._waiting:
+            self._timers.remove(self)
+            self._finish()
+
+    def _finish(self) -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        answers = {id: value_of(args) for id, args in self._answers.items()}
+        timed_out = tuple([socket.id for socket in self._waiting])
+        self._waiting.clear()
+        responses = [args[0] if args else None for args in self._answers.values()]
+        done(AckReport(answers, timed_out, tuple(self._gone)), responses)
 
 
 def value_of(args: tuple[Any, ...]) -> Any:

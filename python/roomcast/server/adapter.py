@@ -3,19 +3,30 @@
 It is the seam for clusters. This one keeps everything in memory, over the room index of the core.
 """
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from roomcast._core import EncodedPacket, Rooms
 from roomcast.engine.outbox import DONE, Drain
-from roomcast.server.acks import BroadcastAck, Done
+from roomcast.errors import ReservedEventError
+from roomcast.events import EventEmitter, Listener
+from roomcast.server.acks import AckReport, BroadcastAck, Done
+from roomcast.server.results import Known
 
 if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace
     from roomcast.server.socket import Socket
 
 __all__ = ["Adapter", "BroadcastOptions"]
+
+SERVER_EVENTS: Final = frozenset({"connect", "connection", "new_namespace"})
+"""Events between servers that belong to the library (socket.io, ``RESERVED_EVENTS`` of a namespace)."""
+
+CREATE_ROOM: Final = "create-room"
+JOIN_ROOM: Final = "join-room"
+LEAVE_ROOM: Final = "leave-room"
+DELETE_ROOM: Final = "delete-room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,7 @@ class BroadcastOptions:
         timeout: Seconds to wait for acknowledgements.
         volatile: Whether a client whose connection is not writable at this instant is passed over.
         compress: Whether transports may compress it.
+        local: Whether it is for the clients of this node only.
 
     Source:
         socket.io-adapter, ``BroadcastOptions``; ``all_of`` is roomcast's own.
@@ -40,37 +52,55 @@ class BroadcastOptions:
     timeout: float | None = None
     volatile: bool = False
     compress: bool = True
+    local: bool = False
 
 
-class Adapter:
+class Adapter(EventEmitter):
     """The in-memory adapter of one namespace. It belongs to one event loop.
+
+    Events, each only where something has changed: ``create-room`` with the room, ``join-room`` and ``leave-room`` with the room
+    and the socket's id, ``delete-room`` with the room. A socket's own room, its id, is among them.
+
+    Attributes:
+        nsp: The namespace.
+        rooms: The room index.
 
     Source:
         socket.io-adapter, ``Adapter``.
     """
 
     def __init__(self, nsp: "Namespace") -> None:
+        """Begin without any socket."""
+        super().__init__()
         self.nsp = nsp
         self.rooms: Rooms[Socket] = Rooms()
 
     def add(self, socket: "Socket", rooms: Iterable[str]) -> None:
         """Make a connected socket known, in the rooms that it has joined before."""
         self.rooms.add(socket.id, socket, socket.outbox)
-        self.rooms.join(socket.id, rooms)
+        self._tell_joined(socket.id, [socket.id], own=True)
+        self._tell_joined(socket.id, self.rooms.join(socket.id, rooms))
 
     def add_all(self, id: str, rooms: Iterable[str]) -> Awaitable[None]:
         """Put a socket into rooms; an unknown id is ignored."""
-        self.rooms.join(id, rooms)
+        self._tell_joined(id, self.rooms.join(id, rooms))
         return DONE
 
     def del_(self, id: str, room: str) -> Awaitable[None]:
         """Take a socket out of a room; an unknown id or room is ignored."""
-        self.rooms.leave(id, room)
+        if self.rooms.leave(id, room):
+            self._tell_left(id, (room,), () if self.rooms.members(room) else (room,))
         return DONE
 
     def del_all(self, id: str) -> None:
         """Forget a socket."""
-        self.rooms.remove(id)
+        if not self._has_observers():
+            self.rooms.remove(id)
+            return
+        left = self.rooms.rooms_of(id)
+        gone = self.rooms.remove(id)
+        if left:
+            self._tell_left(id, left, (*gone, id))
 
     def socket_rooms(self, id: str) -> set[str]:
         """Return the rooms of a socket, its own included; empty for an unknown id."""
@@ -94,10 +124,17 @@ class Adapter:
         packet = self.nsp.server.encoder.encode_event(
             self.nsp.name, event, args, None, options.compress
         )
+        if self.nsp.outgoing_observers:
+            for socket in self.select(options):
+                socket.tell_outgoing(event, args)
         return self._push(packet, options)
 
     def broadcast_with_ack(
-        self, event: str, args: tuple[Any, ...], options: BroadcastOptions, done: Done
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        options: BroadcastOptions,
+        done: Callable[[AckReport, list[Any]], None],
     ) -> Awaitable[None]:
         """Send an event as `broadcast` does, and collect the acknowledgements.
 
@@ -105,25 +142,79 @@ class Adapter:
             event: The event.
             args: Its arguments.
             options: Whom it is for; the time-out is required.
-            done: Called once with the list of the answers, at once if there is nobody to answer.
+            done: Called once, with the report and the first argument of each answer; at once if there is nobody to answer.
         """
         assert options.timeout is not None
+        ack = BroadcastAck(done, options.timeout, self.nsp.server.engine.timers)
+        wait = self.ask(event, args, options, ack)
+        ack.begin()
+        return wait
+
+    def ask(
+        self, event: str, args: tuple[Any, ...], options: BroadcastOptions, ack: BroadcastAck
+    ) -> Awaitable[None]:
+        """Send an event whose answers somebody collects, who has not begun to wait yet."""
         id = self.nsp.next_ack_id()
         packet = self.nsp.server.encoder.encode_event(
             self.nsp.name, event, args, id, options.compress
         )
-        sockets = self.select(options)
-        if not sockets:
-            done(None, ([],))
-            return DONE
-        timers = self.nsp.server.engine.timers
-        ack = BroadcastAck(sockets, id, done, options.timeout, timers)
-        for socket in sockets:
-            socket.expect_ack(id, ack)
+        for socket in self.select(options):
+            ack.expect(socket, id)
+            if self.nsp.outgoing_observers:
+                socket.tell_outgoing(event, args)
         return self._push(packet, options)
 
+    def fetch_sockets(self, options: BroadcastOptions) -> Awaitable["list[Socket]"]:
+        """Return what gives the sockets that the options name, of all nodes."""
+        return Known(self.select(options))
+
+    def add_sockets(self, options: BroadcastOptions, rooms: Iterable[str]) -> Awaitable[None]:
+        """Let the sockets that the options name join rooms."""
+        names = tuple(rooms)
+        for socket in self.select(options):
+            self.add_all(socket.id, names)
+        return DONE
+
+    def del_sockets(self, options: BroadcastOptions, rooms: Iterable[str]) -> Awaitable[None]:
+        """Let the sockets that the options name leave rooms."""
+        names = tuple(rooms)
+        for socket in self.select(options):
+            for room in names:
+                self.del_(socket.id, room)
+        return DONE
+
+    def disconnect_sockets(self, options: BroadcastOptions, close: bool) -> Awaitable[None]:
+        """Disconnect the sockets that the options name."""
+        for socket in self.select(options):
+            socket.disconnect(close)
+        return DONE
+
+    def server_side_emit(
+        self, event: str, args: tuple[Any, ...], done: Done | None, timeout: float
+    ) -> Awaitable[None]:
+        """Send an event to the other servers of the cluster: here there are none.
+
+        Args:
+            event: The event.
+            args: Its arguments.
+            done: Called with the list of their answers, if they are asked for any.
+            timeout: Seconds to wait for those.
+
+        Raises:
+            ReservedEventError: If the event belongs to the library.
+        """
+        if event in SERVER_EVENTS:
+            raise ReservedEventError(event)
+        if done is not None:
+            done(None, ([],))
+        return DONE
+
+    def server_count(self) -> Awaitable[int]:
+        """Return what gives the number of servers in the cluster, this one included."""
+        return Known(1)
+
     def select(self, options: BroadcastOptions) -> "list[Socket]":
-        """Return the sockets that the options name, each once."""
+        """Return the sockets of this node that the options name, each once."""
         return self.rooms.select(options.rooms, options.all_of, options.except_)
 
     def _push(self, packet: EncodedPacket, options: BroadcastOptions) -> Awaitable[None]:
@@ -136,3 +227,29 @@ class Adapter:
         if not engine.flusher.congested:
             return DONE
         return Drain([socket.outbox for socket in self.select(options)])
+
+    def _has_observers(self) -> bool:
+        return self._entries is not None
+
+    def _tell_joined(self, id: str, rooms: Iterable[str], *, own: bool = False) -> None:
+        if not self._has_observers():
+            return
+        for room in rooms:
+            if own or self.rooms.members(room) == 1:
+                self._tell(CREATE_ROOM, room)
+            self._tell(JOIN_ROOM, room, id)
+
+    def _tell_left(self, id: str, rooms: Iterable[str], gone: Iterable[str]) -> None:
+        if not self._has_observers():
+            return
+        for room in rooms:
+            self._tell(LEAVE_ROOM, room, id)
+        for room in gone:
+            self._tell(DELETE_ROOM, room)
+
+    def _tell(self, event: str, *args: str) -> None:
+        for listener in self._take(event):
+            self.nsp.server.handlers.call(listener, args, None, event)
+
+    def _notify(self, listener: Listener, event: str, subject: Listener) -> None:
+        self.nsp.server.handlers.call(listener, (event, subject), None, event)

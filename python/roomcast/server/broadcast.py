@@ -5,17 +5,18 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from roomcast.errors import UsageError
+from roomcast.errors import AckTimeoutError, UsageError
 from roomcast.events import Listener
-from roomcast.server.acks import Done, checked_timeout, settler
+from roomcast.server.acks import AckReport, checked_timeout
 from roomcast.server.adapter import BroadcastOptions
 
 if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace
+    from roomcast.server.socket import Socket
 
 __all__ = ["EVERYBODY", "BroadcastOperator", "Broadcaster", "Emitter", "room_names"]
 
@@ -77,6 +78,12 @@ class Broadcaster(ABC):
         operator = self._operator()
         options = operator.options
         return operator.with_(replace(options, all_of=options.all_of + room_names(rooms)))
+
+    @property
+    def local(self) -> "BroadcastOperator":
+        """Choose only clients of this server, not those of the others in its cluster."""
+        operator = self._operator()
+        return operator.with_(replace(operator.options, local=True))
 
     @property
     @abstractmethod
@@ -152,17 +159,23 @@ class Emitter(Broadcaster):
         operator.require_timeout()
         handlers = operator.nsp.server.handlers
 
-        def done(error: Exception | None, answer: tuple[Any, ...]) -> None:
-            handlers.call(ack, (error, *answer), socket=None, event=event)
+        def done(report: AckReport, responses: list[Any]) -> None:
+            error = None if report.complete else AckTimeoutError(responses)
+            handlers.call(ack, (error, responses), None, event)
 
         return adapter.broadcast_with_ack(event, args, operator.options, done)
+
+    def send(self, *args: Any) -> Awaitable[None]:
+        """Send an event named ``message``; otherwise as `emit`."""
+        return self.emit("message", *args)
 
     def emit_with_ack(self, event: str, *args: Any) -> Awaitable[list[Any]]:
         """Send an event and collect the answers; it needs a `timeout`.
 
         Returns:
             A future of the answers: of each client the first argument, in order of arrival. It raises `AckTimeoutError`,
-            whose ``responses`` are the answers so far, if somebody does not answer in time. Nobody to ask: an empty list.
+            whose ``responses`` are the answers so far, if somebody does not answer in time or leaves. Nobody to ask: an empty
+            list.
 
         Raises:
             EncodeError: If an argument has no JSON form.
@@ -173,12 +186,77 @@ class Emitter(Broadcaster):
             socket.io, ``BroadcastOperator.emitWithAck``. Differs from it: a missing time-out is an error, there it is one
             millisecond.
         """
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+        def done(report: AckReport, responses: list[Any]) -> None:
+            if future.done():
+                return
+            if report.complete:
+                future.set_result(responses)
+            else:
+                future.set_exception(AckTimeoutError(responses))
+                future.exception()  # so that one who does not wait for it is not told off
+
+        self._collect(event, args, done)
+        return future
+
+    def emit_with_ack_report(self, event: str, *args: Any) -> Awaitable[AckReport]:
+        """Send an event and learn of every client whether it answered, was too late, or left; it needs a `timeout`.
+
+        Returns:
+            A future of the `AckReport`; a client that does not answer is no error.
+
+        Raises:
+            EncodeError: If an argument has no JSON form.
+            ReservedEventError: If the event belongs to the library.
+            UsageError: If there is no time-out.
+
+        Source:
+            roomcast.
+        """
+        future: asyncio.Future[AckReport] = asyncio.get_running_loop().create_future()
+
+        def done(report: AckReport, responses: list[Any]) -> None:
+            if not future.done():
+                future.set_result(report)
+
+        self._collect(event, args, done)
+        return future
+
+    def fetch_sockets(self) -> "Awaitable[list[Socket]]":
+        """Return something to await for the sockets that are chosen: of all of them, wherever they are connected.
+
+        Source:
+            socket.io, ``fetchSockets``.
+        """
+        operator = self._operator()
+        return operator.nsp.adapter.fetch_sockets(operator.options)
+
+    def sockets_join(self, *rooms: str | Iterable[str]) -> Awaitable[None]:
+        """Let the sockets that are chosen join rooms; arguments as for `Broadcaster.to`."""
+        operator = self._operator()
+        return operator.nsp.adapter.add_sockets(operator.options, room_names(rooms))
+
+    def sockets_leave(self, *rooms: str | Iterable[str]) -> Awaitable[None]:
+        """Let the sockets that are chosen leave rooms; arguments as for `Broadcaster.to`."""
+        operator = self._operator()
+        return operator.nsp.adapter.del_sockets(operator.options, room_names(rooms))
+
+    def disconnect_sockets(self, close: bool = False) -> Awaitable[None]:
+        """Disconnect the sockets that are chosen.
+
+        Args:
+            close: Make each leave all of its namespaces, and close its connection.
+        """
+        operator = self._operator()
+        return operator.nsp.adapter.disconnect_sockets(operator.options, close)
+
+    def _collect(
+        self, event: str, args: tuple[Any, ...], done: Callable[[AckReport, list[Any]], None]
+    ) -> None:
         operator = self._operator()
         operator.require_timeout()
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        done: Done = settler(future)
         operator.nsp.adapter.broadcast_with_ack(event, args, operator.options, done)
-        return future
 
 
 class BroadcastOperator(Emitter):

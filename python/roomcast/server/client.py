@@ -17,6 +17,7 @@ Bytes that are no packet: every socket gets ``error``, then the connection is cl
 """
 
 import logging
+from collections.abc import Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ from roomcast.errors import PacketError, PacketErrorKind
 from roomcast.types import PacketType
 
 if TYPE_CHECKING:
+    from roomcast.server.namespace import Namespace
     from roomcast.server.server import Server
     from roomcast.server.socket import Socket
 
@@ -98,7 +100,8 @@ class Client:
         """Take a new connection, which must join a namespace in time."""
         self._server = server
         self.decoder = Decoder(server.options.limits)
-        self._pending: dict[str, Socket] = {}
+        # None while it is not known yet whether there is such a namespace.
+        self._pending: dict[str, Socket | None] = {}
         self.conn = conn
         self.sockets: dict[str, Socket] = {}
         self._connect_deadline = server.engine.timers.now() + server.options.connect_timeout
@@ -137,7 +140,8 @@ class Client:
         sockets = [*self._pending.values(), *self.sockets.values()]
         self._pending.clear()
         for socket in sockets:
-            socket.left(reason, details)
+            if socket is not None:
+                socket.left(reason, details)
 
     def on_deadline(self, now: float) -> None:
         """Close a connection that joined no namespace, or did not finish its packet, in time."""
@@ -211,14 +215,35 @@ class Client:
         self.conn.close("forced close", details)
 
     def _connect(self, name: str, auth: Any) -> None:
-        nsp = self._server.namespace_of(name)
+        server = self._server
+        given: Mapping[str, Any] = {} if auth is None else auth
+        nsp = server.namespace_of(name)
+        if nsp is None and not server.is_dynamic:
+            self._refuse(name, "Invalid namespace")
+        elif len(self.sockets) + len(self._pending) >= server.options.limits.max_namespaces:
+            self._refuse(name, "too many namespaces")
+        elif nsp is not None:
+            self._join(nsp, given)
+        else:
+            self._pending[name] = None
+            server.handlers.run(self._join_dynamic(name, given))
+
+    async def _join_dynamic(self, name: str, auth: Mapping[str, Any]) -> None:
+        """Join the child of a dynamic namespace, if one wants the client."""
+        nsp = await self._server.child_for(name, auth)
+        if name not in self._pending:  # the connection has ended meanwhile
+            if nsp is not None:
+                nsp.socket_left()
+            return
+        del self._pending[name]
         if nsp is None:
             self._refuse(name, "Invalid namespace")
-        elif len(self.sockets) + len(self._pending) >= self._server.options.limits.max_namespaces:
-            self._refuse(name, "too many namespaces")
         else:
-            self._pending[name] = nsp.connect(self, {} if auth is None else auth)
-            nsp.admit(self._pending[name])
+            self._join(nsp, auth)
+
+    def _join(self, nsp: "Namespace", auth: Mapping[str, Any]) -> None:
+        socket = self._pending[nsp.name] = nsp.connect(self, auth)
+        nsp.admit(socket)
 
     def _refuse(self, name: str, message: str) -> None:
         payload = {"message": message}

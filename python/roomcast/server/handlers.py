@@ -122,15 +122,19 @@ class Handlers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def report(self, error: BaseException, socket: "Socket | None", event: str) -> None:
-        """Log an exception once and hand it to the hooks."""
-        log.error(
-            "handler of %s failed, socket %s",
-            printable(event),
-            "none" if socket is None else socket.id,
-            exc_info=error,
-        )
-        for hook in self._hooks:
+    def report(
+        self, error: BaseException, socket: "Socket | None", event: str, *, log_it: bool = True
+    ) -> None:
+        """Log an exception once and hand it to the hooks: those of the socket, of its namespace, and of the server."""
+        if log_it:
+            log.error(
+                "handler of %s failed, socket %s",
+                printable(event),
+                "none" if socket is None else socket.id,
+                exc_info=error,
+            )
+        hooks = self._hooks if socket is None else [*socket.error_hooks, *self._hooks]
+        for hook in hooks:
             try:
                 result = hook(error, socket, event)
             except Exception:

@@ -1,17 +1,22 @@
 """A namespace: its sockets, its rooms, its middlewares and its handlers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from roomcast.errors import ConnectError, EncodeError
 from roomcast.events import EventEmitter, Listener
+from roomcast.server.acks import settler
 from roomcast.server.adapter import Adapter
 from roomcast.server.broadcast import BroadcastOperator, Emitter
+from roomcast.server.handlers import ErrorHook
+from roomcast.server.methods import methods_of
 from roomcast.server.socket import Socket
 
 if TYPE_CHECKING:
     from roomcast.server.client import Client
+    from roomcast.server.parent import ParentNamespace
     from roomcast.server.server import Server
 
 __all__ = ["Middleware", "Namespace"]
@@ -22,6 +27,10 @@ Middleware = Callable[[Socket], Awaitable[Any] | None]
 """Called with a socket that wants to connect; raising refuses it. A function or a coroutine function."""
 
 MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
+ErrorHookT = TypeVar("ErrorHookT", bound=ErrorHook)
+
+SERVER_TIMEOUT: Final = 5.0
+"""Seconds that the other servers of a cluster have for an answer, unless told otherwise. The reference's."""
 
 CONNECT_EVENTS: Final = ("connect", "connection")
 
@@ -38,6 +47,15 @@ class Namespace(EventEmitter, Emitter):
         name: Its name, with the leading slash.
         server: Its server.
         adapter: Who is in which room.
+        middlewares: Asked about every client that wants to connect.
+        shared_handlers: The handlers of `event`.
+        error_hooks: The hooks of `on_error`.
+        parent: The dynamic namespace that it was made by; ``None`` for one of its own.
+        outgoing_observers: The sockets that listen for everything that is sent to them.
+
+    A subclass has its handlers as methods: ``on_message(self, socket, text)`` handles ``message``, ``on_connection(self,
+    socket)`` and ``on_disconnect(self, socket, reason, details)`` the events of the library, and `roomcast.event` names those
+    whose name is no word of Python. Give the class to `Server.of`.
 
     Source:
         socket.io, ``Namespace``.
@@ -48,18 +66,38 @@ class Namespace(EventEmitter, Emitter):
         super().__init__()
         self.name = name
         self.server = server
-        self.adapter = Adapter(self)
-        self._middlewares: tuple[Middleware, ...] = ()
-        self._handlers: dict[str, tuple[Listener, ...]] = {}
+        self.adapter = self._new_adapter()
+        self.parent: ParentNamespace | None = None
+        self.error_hooks: tuple[ErrorHook, ...] = ()
+        self.outgoing_observers: set[Socket] = set()
+        self.middlewares: tuple[Middleware, ...] = ()
+        self.shared_handlers: dict[str, tuple[Listener, ...]] = {}
+        self._joining = 0
         self._next_ack_id = 0
+        for event, handler in methods_of(self, Namespace):
+            self._handle(event, handler)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
     @property
     def sockets(self) -> dict[str, Socket]:
-        """The connected sockets by id. A new dict."""
+        """The connected sockets of this server by id. A new dict; to count them there is `sockets_count`."""
         return {socket.id: socket for socket in self.adapter.rooms.select()}
+
+    @property
+    def sockets_count(self) -> int:
+        """How many sockets are connected to this server."""
+        return len(self.adapter.rooms)
+
+    @property
+    def rooms(self) -> set[str]:
+        """The rooms that have members on this server, the sockets' own not among them. A new set."""
+        return set(self.adapter.rooms.room_names())
+
+    def room_size(self, room: str) -> int:
+        """Return how many sockets of this server are in a room; 0 for one that does not exist."""
+        return self.adapter.rooms.members(room)
 
     def use(self, middleware: MiddlewareT) -> MiddlewareT:
         """Ask a middleware about every client that wants to connect; also a decorator.
@@ -74,7 +112,7 @@ class Namespace(EventEmitter, Emitter):
         """
         if not callable(middleware):
             raise TypeError(f"a middleware must be callable, not {type(middleware).__name__}")
-        self._middlewares = (*self._middlewares, middleware)
+        self.middlewares = (*self.middlewares, middleware)
         return middleware
 
     @overload
@@ -99,31 +137,118 @@ class Namespace(EventEmitter, Emitter):
         self._handle(handler.__name__, handler)
         return handler
 
+    def on_error(self, hook: ErrorHookT) -> ErrorHookT:
+        """Call a hook for every exception that concerns a socket of this namespace; also a decorator.
+
+        Args:
+            hook: As for `Server.on_error`; it is called before those of the server.
+
+        Returns:
+            The hook.
+        """
+        self.error_hooks = (*self.error_hooks, hook)
+        return hook
+
+    def server_side_emit(
+        self, event: str, *args: Any, ack: Listener | None = None, timeout: float = SERVER_TIMEOUT
+    ) -> Awaitable[None]:
+        """Send an event to this namespace of the other servers in the cluster, where `on` listens for it.
+
+        Args:
+            event: The event's name; none of ``connect``, ``connection`` and ``new_namespace``.
+            args: Its arguments.
+            ack: Called with ``(error, responses)``: of each other server the first argument of its answer.
+            timeout: Seconds to wait for those.
+
+        Returns:
+            Something to await until it has been handed to the cluster, or to ignore.
+
+        Raises:
+            ReservedEventError: If the event belongs to the library.
+
+        Source:
+            socket.io, ``serverSideEmit``.
+        """
+        if ack is None:
+            return self.adapter.server_side_emit(event, args, None, timeout)
+
+        def done(error: Exception | None, answer: tuple[Any, ...]) -> None:
+            self.server.handlers.call(ack, (error, *answer), None, event)
+
+        return self.adapter.server_side_emit(event, args, done, timeout)
+
+    def server_side_emit_with_ack(
+        self, event: str, *args: Any, timeout: float = SERVER_TIMEOUT
+    ) -> Awaitable[list[Any]]:
+        """Send an event as `server_side_emit` does, and get the answers of the other servers.
+
+        Returns:
+            A future of the answers; alone, an empty list. It raises `AckTimeoutError`, whose ``responses`` are the answers so
+            far, if a server does not answer in time.
+
+        Raises:
+            ReservedEventError: If the event belongs to the library.
+        """
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.adapter.server_side_emit(event, args, settler(future), timeout)
+        return future
+
     # What follows is for the other parts of the server.
 
     def next_ack_id(self) -> int:
-        """Return the next id for an acknowledgement, from 0; all sockets and broadcasts share the counter."""
+        """Return the next id for an acknowledgement, from 0; all sockets and broadcasts share the counter.
+
+        Children share that of their parent, so that a broadcast to all of them may have one id in each.
+        """
+        if self.parent is not None:
+            return self.parent.next_ack_id()
         id = self._next_ack_id
         self._next_ack_id += 1
         return id
 
     def handlers_of(self, event: str) -> tuple[Listener, ...]:
         """Return the handlers of an event that all sockets share."""
-        return self._handlers.get(event, ())
+        return self.shared_handlers.get(event, ())
 
     def connect(self, client: "Client", auth: Mapping[str, Any]) -> Socket:
         """Make a socket for a client; it is pending until `admit`."""
+        self._joining += 1
         return Socket(self, client, auth)
+
+    def joining_ended(self) -> None:
+        """Learn that a pending socket was accepted, or is gone."""
+        self._joining -= 1
+        self.socket_left()
+
+    def inherit(self, parent: "ParentNamespace") -> None:
+        """Begin as the child of a dynamic namespace, with what that has at this moment."""
+        self.parent = parent
+        self.error_hooks = parent.error_hooks
+        self.middlewares = parent.middlewares
+        self.shared_handlers = {**parent.shared_handlers, **self.shared_handlers}
+        for event in CONNECT_EVENTS:
+            for listener in parent.listeners(event):
+                self.on(event, listener)
+
+    def socket_left(self) -> None:
+        """Learn that there may be nobody left: the child of a dynamic namespace goes then."""
+        if self.parent is not None and self.is_empty:
+            self.server.child_is_empty(self)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no socket, connected or pending."""
+        return not self._joining and not len(self.adapter.rooms)
 
     def admit(self, socket: Socket) -> None:
         """Let a pending socket in, if all middlewares agree."""
-        if self._middlewares:
+        if self.middlewares:
             self.server.handlers.run(self._ask(socket))
         else:
             self._accept(socket)
 
     async def _ask(self, socket: Socket) -> None:
-        for middleware in self._middlewares:
+        for middleware in self.middlewares:
             try:
                 result = middleware(socket)
                 if isawaitable(result):
@@ -156,10 +281,11 @@ class Namespace(EventEmitter, Emitter):
     def _accept(self, socket: Socket) -> None:
         socket.client.joined(socket)
         socket.accept()
+        self.joining_ended()
         call = self.server.handlers.call
         for event in CONNECT_EVENTS:
             for listener in self._take(event):
-                call(listener, (socket,), socket=socket, event=event)
+                call(listener, (socket,), socket, event)
 
     def _handle(self, name: str, handler: Listener) -> None:
         if not callable(handler):
@@ -168,10 +294,13 @@ class Namespace(EventEmitter, Emitter):
             # Apart from the events that clients send, because a client may send one of this name.
             self.on(name, handler)
         else:
-            self._handlers[name] = (*self._handlers.get(name, ()), handler)
+            self.shared_handlers[name] = (*self.shared_handlers.get(name, ()), handler)
+
+    def _new_adapter(self) -> Adapter:
+        return Adapter(self)
 
     def _operator(self) -> BroadcastOperator:
         return BroadcastOperator(self)
 
     def _notify(self, listener: Listener, event: str, subject: Listener) -> None:
-        self.server.handlers.call(listener, (event, subject), socket=None, event=event)
+        self.server.handlers.call(listener, (event, subject), None, event)

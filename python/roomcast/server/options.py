@@ -40,6 +40,7 @@ class ServerOptions(TypedDict, total=False):
     generate_id: GenerateId | None
     trusted_proxies: Sequence[str] | TrustedProxies | None
     send_buffer_policy: SendBufferPolicy
+    cleanup_empty_child_namespaces: bool
     max_http_buffer_size: int
     limits: Limits
     default: Callable[[Any], Any] | None
@@ -51,6 +52,8 @@ class Options(EngineOptions):
 
     Attributes:
         connect_timeout: Seconds until a connection must have joined its first namespace.
+        cleanup_empty_child_namespaces: Whether the child of a dynamic namespace goes with its last socket. Differs from socket.io,
+            where it stays by default: clients choose the names.
         default: Called for an object that JSON does not know.
 
     Source:
@@ -58,11 +61,14 @@ class Options(EngineOptions):
     """
 
     connect_timeout: float = 45.0
+    cleanup_empty_child_namespaces: bool = True
     default: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         EngineOptions.__post_init__(self)
         check_seconds(self, "connect_timeout")
+        if not isinstance(self.cleanup_empty_child_namespaces, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError("cleanup_empty_child_namespaces must be True or False")
         if self.default is not None and not callable(self.default):
             raise TypeError("default must be callable")
 

@@ -1,18 +1,21 @@
 """The server: its namespaces, and everything that they share."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Final, TypeVar, Unpack
+import re
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final, TypeVar, Unpack, overload
 
 from roomcast._core import Encoder
 from roomcast.asgi import ASGIApp, ASGIApplication
 from roomcast.engine.connection import Connection
 from roomcast.engine.outbox import DONE
 from roomcast.engine.server import CLOSE_TIMEOUT, Engine
+from roomcast.errors import UsageError
 from roomcast.server.client import Client, Parked
 from roomcast.server.handlers import ErrorHook, Handlers
 from roomcast.server.namespace import Namespace
 from roomcast.server.options import ServerOptions, read_options
+from roomcast.server.parent import NamespacePredicate, ParentNamespace
 from roomcast.serving import Listening, listen, run
 
 __all__ = ["Server"]
@@ -20,12 +23,14 @@ __all__ = ["Server"]
 SHUTDOWN: Final = "server shutting down"
 
 ErrorHookT = TypeVar("ErrorHookT", bound=ErrorHook)
+NamespaceT = TypeVar("NamespaceT", bound=Namespace)
 
 
 class Server(Namespace):
     """A Socket.IO server, and at once its own namespace ``/``: ``io.emit``, ``io.on``, ``io.use`` mean that one.
 
-    It belongs to the event loop of its first connection.
+    It belongs to the event loop of its first connection. Beside the events of a namespace it has ``new_namespace``, with each that
+    is made.
 
     Attributes:
         options: What it was made with.
@@ -52,21 +57,50 @@ class Server(Namespace):
         self.warned_of_own_room = False
         self.engine = Engine(self._on_connection, self.options)
         self._namespaces: dict[str, Namespace] = {"/": self}
+        self._parents: list[ParentNamespace] = []
+        self._kept: set[str] = set()
         self._listening: list[Listening] = []
         self._closing: asyncio.Task[None] | None = None
         super().__init__(self, "/")
 
-    def of(self, name: str) -> Namespace:
-        """Return a namespace, made at its first use.
+    @overload
+    def of(self, name: str) -> Namespace: ...
+    @overload
+    def of(self, name: str, kind: type[NamespaceT]) -> NamespaceT: ...
+    @overload
+    def of(
+        self, name: re.Pattern[str] | NamespacePredicate, kind: type[Namespace] = ...
+    ) -> ParentNamespace: ...
+    def of(
+        self, name: str | re.Pattern[str] | NamespacePredicate, kind: type[Namespace] = Namespace
+    ) -> Namespace:
+        """Return a namespace, made at its first use; or, for a pattern or a predicate, a new dynamic one.
 
         Args:
-            name: Its name; a missing leading slash is added.
+            name: Its name; a missing leading slash is added. Or a pattern that is searched for in the names that clients ask
+                for, or a function or coroutine function that gets the name and the client's auth and says whether it may have
+                it. Dynamic namespaces are asked in the order in which they were made, after all that have a name.
+            kind: The class of the namespace, or of the children, whose methods are handlers; see `Namespace`.
+
+        Raises:
+            UsageError: If the namespace is there already, and of another class.
+
+        Source:
+            socket.io, ``Server.of``. Differs from it: a predicate returns its answer.
         """
+        if not isinstance(name, str):
+            parent = ParentNamespace(self, name, kind)
+            self._parents.append(parent)
+            return parent
         if not name.startswith("/"):
             name = f"/{name}"
         nsp = self._namespaces.get(name)
         if nsp is None:
-            nsp = self._namespaces[name] = Namespace(self, name)
+            matching = (parent for parent in self._parents if parent.matches_pattern(name))
+            nsp = self._make(name, kind, next(matching, None))
+            self._kept.add(name)
+        elif not isinstance(nsp, kind):
+            raise UsageError(f"{name} is there already, as {type(nsp).__name__}")
         return nsp
 
     def on_error(self, hook: ErrorHookT) -> ErrorHookT:
@@ -150,8 +184,40 @@ class Server(Namespace):
     # What follows is for the other parts of the server.
 
     def namespace_of(self, name: str) -> Namespace | None:
-        """Return the namespace that a client asks for, by its exact name."""
+        """Return the namespace of a name, if it is there."""
         return self._namespaces.get(name)
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether there are dynamic namespaces."""
+        return bool(self._parents)
+
+    async def child_for(self, name: str, auth: Mapping[str, Any]) -> Namespace | None:
+        """Return the child of a dynamic namespace that a client asks for, made for it if need be; ``None`` if none wants it."""
+        for parent in list(self._parents):
+            try:
+                allowed = await parent.matches(name, auth)
+            except Exception as error:  # noqa: BLE001  that of the predicate: the client is refused
+                self.handlers.report(error, None, "namespace")
+                continue
+            if allowed:
+                # Another client may have been faster while this one was asked about.
+                return self._namespaces.get(name) or self._make(name, parent.kind, parent)
+        return None
+
+    def child_is_empty(self, child: Namespace) -> None:
+        """Let the child of a dynamic namespace go, if that is wanted."""
+        if self.options.cleanup_empty_child_namespaces and child.name not in self._kept:
+            self._namespaces.pop(child.name, None)
+            if child.parent is not None:
+                child.parent.children.pop(child.name, None)
+
+    def _make(self, name: str, kind: type[Namespace], parent: ParentNamespace | None) -> Namespace:
+        nsp = kind(self, name) if parent is None else parent.make_child(name, kind)
+        self._namespaces[name] = nsp
+        for listener in self._take("new_namespace"):
+            self.handlers.call(listener, (nsp,), None, "new_namespace")
+        return nsp
 
     async def _shutdown(self) -> None:
         # Not `close`: that waits for the HTTP server, which is waiting for this.

@@ -14,29 +14,33 @@ States:
 import asyncio
 import time
 import warnings
+from collections import deque
 from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from enum import Enum
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from roomcast._core import EncodedPacket, Packet
 from roomcast.engine.connection import Connection
 from roomcast.engine.ids import generate_id
 from roomcast.engine.outbox import DONE, Drain
-from roomcast.errors import DisconnectedError
+from roomcast.engine.requests import Request
+from roomcast.errors import DisconnectedError, UsageError
 from roomcast.events import EventEmitter, Listener
 from roomcast.server.acks import Ack, Done, SocketAck, checked_timeout, settler
 from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.broadcast import Broadcaster, BroadcastOperator, room_names
-from roomcast.server.handlers import Answer, accepted
+from roomcast.server.catch_all import CatchAll, Extras
+from roomcast.server.handlers import Answer, ErrorHook, accepted
 from roomcast.server.handshake import Handshake
+from roomcast.server.operator import PLAIN, SocketFlags, SocketOperator
 from roomcast.types import PacketType
 
 if TYPE_CHECKING:
     from roomcast.server.client import Client
     from roomcast.server.namespace import Namespace
 
-__all__ = ["Socket", "SocketOperator"]
+__all__ = ["Socket"]
 
 
 class SocketState(Enum):
@@ -48,32 +52,12 @@ class SocketState(Enum):
     DISCONNECTED = "disconnected"
 
 
+CONNECTED: Final = SocketState.CONNECTED
 DISCONNECTED: Final = SocketState.DISCONNECTED
-"""By itself, because CPython 3.11 looks a member of an enumeration up in Python."""
+"""By themselves, because CPython 3.11 looks a member of an enumeration up in Python."""
 
 
-@dataclass(frozen=True, slots=True)
-class SocketFlags:
-    """How a socket emits.
-
-    Attributes:
-        timeout: Seconds to wait for an acknowledgement.
-        volatile: Whether the event may be dropped.
-        compress: Whether transports may compress it.
-
-    Source:
-        socket.io, ``BroadcastFlags``.
-    """
-
-    timeout: float | None = None
-    volatile: bool = False
-    compress: bool = True
-
-
-PLAIN: Final = SocketFlags()
-
-
-class Socket(EventEmitter, Broadcaster):
+class Socket(EventEmitter, CatchAll, Broadcaster):
     """A client in a namespace. It belongs to its server's event loop.
 
     Its own `to`, `in_`, `except_` and `all_of` choose among the *others*: the socket itself is left out.
@@ -94,6 +78,7 @@ class Socket(EventEmitter, Broadcaster):
         "_acks",
         "_data",
         "_early_rooms",
+        "_extras",
         "_state",
         "client",
         "handshake",
@@ -115,6 +100,7 @@ class Socket(EventEmitter, Broadcaster):
         # Made when somebody needs them: most of many connections never do.
         self._acks: dict[int, Ack] | None = None
         self._data: dict[str, Any] | None = None
+        self._extras: Extras | None = None
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} of {self.nsp.name!r}, {self._state.value}>"
@@ -128,6 +114,11 @@ class Socket(EventEmitter, Broadcaster):
     def conn(self) -> Connection:
         """The Engine.IO connection underneath."""
         return self.client.conn
+
+    @property
+    def request(self) -> Request:
+        """The request that opened the connection."""
+        return self.client.conn.request
 
     @property
     def data(self) -> dict[str, Any]:
@@ -183,8 +174,14 @@ class Socket(EventEmitter, Broadcaster):
         outbox = self.outbox
         packet = self.nsp.server.encoder.encode_event(self.nsp.name, event, args)
         if self._state is not DISCONNECTED:
+            if self._extras is not None:
+                self.tell_outgoing(event, args)
             outbox.push(packet)
         return Drain((outbox,)) if outbox.congested else DONE
+
+    def send(self, *args: Any) -> Awaitable[None]:
+        """Send an event named ``message``; otherwise as `emit`."""
+        return self.emit("message", *args)
 
     def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
         """Send an event and get the client's answer.
@@ -258,12 +255,12 @@ class Socket(EventEmitter, Broadcaster):
         self._state = SocketState.CONNECTED
         self.nsp.adapter.add(self, self._early_rooms)
         self._early_rooms = ()
-        self.send(self._packet(PacketType.CONNECT, {"sid": self.id}))
+        self.send_packet(self._packet(PacketType.CONNECT, {"sid": self.id}))
 
     def kick(self) -> None:
         """Tell the client that it has to leave, and let it go."""
         if self._state is SocketState.CONNECTED:
-            self.send(self._packet(PacketType.DISCONNECT))
+            self.send_packet(self._packet(PacketType.DISCONNECT))
             self.left("server namespace disconnect", None)
 
     def left(self, reason: str, details: str | None) -> None:
@@ -276,6 +273,8 @@ class Socket(EventEmitter, Broadcaster):
             self._state = SocketState.DISCONNECTED
             self._early_rooms = ()
             self._fail_acks()
+            self._observe_outgoing(False)
+            self.nsp.joining_ended()
         if self._state is not SocketState.CONNECTED:
             return
         self._state = SocketState.LEAVING
@@ -286,9 +285,11 @@ class Socket(EventEmitter, Broadcaster):
             self._state = SocketState.DISCONNECTED
             self.client.remove(self)
             self._fail_acks()
+            self._observe_outgoing(False)
             self.fire("disconnect", (reason, details))
+            self.nsp.socket_left()
 
-    def send(self, packet: EncodedPacket, *, volatile: bool = False) -> None:
+    def send_packet(self, packet: EncodedPacket, *, volatile: bool = False) -> None:
         """Queue a packet for the client, unless it is gone."""
         if self._state is DISCONNECTED:
             return
@@ -297,23 +298,31 @@ class Socket(EventEmitter, Broadcaster):
 
     def answer(self, id: int, args: tuple[Any, ...]) -> None:
         """Send the acknowledgement of an event."""
-        self.send(self._packet(PacketType.ACK, args, id))
+        self.send_packet(self._packet(PacketType.ACK, args, id))
 
     def on_event(self, packet: Packet) -> None:
-        """Dispatch an event of the client."""
-        nsp, data = self.nsp, packet.data
-        event = data[0]
-        name = event if type(event) is str else _number_name(event)
-        own = () if self._entries is None else self._take(name)
-        shared = nsp.handlers_of(name)
-        answer = None
-        if packet.id is not None:
-            answer = Answer(self, packet.id, len(own) + len(shared))
-        call = nsp.server.handlers.call
-        for handler in own:
-            call(handler, tuple(data[1:]), self, name, answer)
-        for handler in shared:
-            call(handler, (self, *data[1:]), self, name, answer)
+        """Take an event of the client: first the listeners for every event, then the middlewares, then the handlers."""
+        extras = self._extras
+        if extras is not None and (extras.incoming or extras.middlewares):
+            for listener in extras.incoming:
+                event = packet.data[0]
+                self.nsp.server.handlers.call(listener, tuple(packet.data), self, _name(event))
+            if extras.middlewares:
+                self._queue(extras, packet)
+                return
+        self._dispatch(packet)
+
+    def tell_outgoing(self, event: str, args: tuple[Any, ...]) -> None:
+        """Call the listeners for every event that is sent to the client."""
+        if self._extras is not None:
+            for listener in self._extras.outgoing:
+                self.nsp.server.handlers.call(listener, (event, *args), self, event)
+
+    @property
+    def error_hooks(self) -> tuple[ErrorHook, ...]:
+        """The hooks for exceptions that concern this socket, those of its namespace included."""
+        own = () if self._extras is None else self._extras.hooks
+        return own + self.nsp.error_hooks
 
     def on_ack(self, packet: Packet) -> None:
         """Hand on an acknowledgement of the client; one that nobody waits for is ignored."""
@@ -346,7 +355,8 @@ class Socket(EventEmitter, Broadcaster):
         if ack is None:
             encode = self.nsp.server.encoder.encode_event
             packet = encode(self.nsp.name, event, args, None, flags.compress)
-            self.send(packet, volatile=flags.volatile)
+            self._tell_if_open(event, args)
+            self.send_packet(packet, volatile=flags.volatile)
         else:
             handlers = self.nsp.server.handlers
 
@@ -380,8 +390,75 @@ class Socket(EventEmitter, Broadcaster):
             return None
         ack = SocketAck(self, id, done, flags.timeout, server.engine.timers)
         self.expect_ack(id, ack)
-        self.send(packet, volatile=flags.volatile)
+        self._tell_if_open(event, args)
+        self.send_packet(packet, volatile=flags.volatile)
         return ack
+
+    def _tell_if_open(self, event: str, args: tuple[Any, ...]) -> None:
+        if self._extras is not None and self._state is not DISCONNECTED:
+            self.tell_outgoing(event, args)
+
+    def _dispatch(self, packet: Packet) -> None:
+        nsp, data = self.nsp, packet.data
+        event = data[0]
+        name = event if type(event) is str else _name(event)
+        own = () if self._entries is None else self._take(name)
+        shared = nsp.handlers_of(name)
+        answer = None
+        if packet.id is not None:
+            answer = Answer(self, packet.id, len(own) + len(shared))
+        call = nsp.server.handlers.call
+        for handler in own:
+            call(handler, tuple(data[1:]), self, name, answer)
+        for handler in shared:
+            call(handler, (self, *data[1:]), self, name, answer)
+
+    def _queue(self, extras: Extras, packet: Packet) -> None:
+        """Let an event wait until the middlewares have decided about those before it and about itself."""
+        if extras.waiting is not None:
+            extras.waiting.append(packet)
+        else:
+            extras.waiting = deque((packet,))
+            self.nsp.server.handlers.run(self._ask(extras, extras.waiting))
+
+    async def _ask(self, extras: Extras, waiting: deque[Packet]) -> None:
+        """Ask the middlewares about every event that waits."""
+        handlers = self.nsp.server.handlers
+        while waiting:
+            packet = waiting[0]
+            name = _name(packet.data[0])
+            try:
+                for middleware in extras.middlewares:
+                    result = middleware(packet.data)
+                    if isawaitable(result):
+                        await result
+                if not packet.data:
+                    raise UsageError("a middleware has left nothing of the event")
+            except BaseException as error:
+                waiting.popleft()
+                # Who listens knows that events are refused, and is told of each: no news for the log.
+                handlers.report(error, self, name, log_it=not self.has_listeners("error"))
+                self.fire("error", (error,))
+                if not isinstance(error, Exception):
+                    extras.waiting = None
+                    raise
+                continue
+            if self._state is not CONNECTED:
+                break
+            waiting.popleft()
+            self._dispatch(packet)
+        extras.waiting = None
+
+    def _get_extras(self) -> Extras:
+        if self._extras is None:
+            self._extras = Extras()
+        return self._extras
+
+    def _observe_outgoing(self, observed: bool) -> None:
+        if observed and self._state is not DISCONNECTED:
+            self.nsp.outgoing_observers.add(self)
+        else:
+            self.nsp.outgoing_observers.discard(self)
 
     def _fail_acks(self) -> None:
         acks, self._acks = self._acks, None
@@ -399,62 +476,7 @@ class Socket(EventEmitter, Broadcaster):
         handlers.call(listener, (event, subject), socket=self, event=event)
 
 
-class SocketOperator(Broadcaster):
-    """A socket with flags for what it emits, immutable; what `Socket.timeout`, `Socket.volatile` and `Socket.compress` return.
-
-    Source:
-        socket.io has these flags on the socket itself, where the next emit takes them away.
-    """
-
-    __slots__ = ("_flags", "_socket")
-
-    def __init__(self, socket: Socket, flags: SocketFlags) -> None:
-        """Take a socket and how it emits."""
-        self._socket = socket
-        self._flags = flags
-
-    @property
-    def broadcast(self) -> BroadcastOperator:
-        """Everybody in the namespace but the socket, with the same flags."""
-        return self._operator()
-
-    @property
-    def volatile(self) -> "SocketOperator":
-        """The same, for events that may be dropped; see `Broadcaster.volatile`."""
-        return SocketOperator(self._socket, replace(self._flags, volatile=True))
-
-    def compress(self, compress: bool) -> "SocketOperator":
-        """The same, for events that may be compressed or not; see `Broadcaster.compress`."""
-        return SocketOperator(self._socket, replace(self._flags, compress=compress))
-
-    def timeout(self, seconds: float) -> "SocketOperator":
-        """The same, with a time-out for the acknowledgement; as `Socket.timeout`."""
-        return SocketOperator(self._socket, replace(self._flags, timeout=checked_timeout(seconds)))
-
-    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]:
-        """Send an event as `Socket.emit` does; with a time-out ``ack`` is called with ``(error, *args)``.
-
-        The error is ``None``, `AckTimeoutError` or `DisconnectedError`; with an error there are no arguments.
-        """
-        return self._socket.emit_within(self._flags, event, args, ack)
-
-    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
-        """Get the client's answer as `Socket.emit_with_ack` does; with a time-out it raises `AckTimeoutError` if it is late."""
-        return self._socket.request_within(self._flags, event, args)
-
-    def _operator(self) -> BroadcastOperator:
-        operator, flags = self._socket.broadcast, self._flags
-        return operator.with_(
-            replace(
-                operator.options,
-                timeout=flags.timeout,
-                volatile=flags.volatile,
-                compress=flags.compress,
-            )
-        )
-
-
-def _number_name(event: Any) -> str:
+def _name(event: Any) -> str:
     """Return the name of an event that is a number, as JavaScript's emitter would spell it."""
     if isinstance(event, float) and event.is_integer():
         return str(int(event))
