@@ -6,6 +6,8 @@ import socket
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import cycle
+from operator import xor
 from typing import Any, Final, NamedTuple
 
 __all__ = [
@@ -76,7 +78,14 @@ def head(method: str, target: str | bytes, headers: Headers = ()) -> bytes:
     return b"\r\n".join([*lines, b"", b""])
 
 
-def frame(opcode: int, data: bytes | str = b"", *, first: int = 0x80, masked: bool = True) -> bytes:
+def frame(
+    opcode: int,
+    data: bytes | str = b"",
+    *,
+    first: int = 0x80,
+    masked: bool = True,
+    mask: bytes = bytes(4),
+) -> bytes:
     """Return a frame, masked with zeros so that its bytes can be read.
 
     Args:
@@ -84,6 +93,7 @@ def frame(opcode: int, data: bytes | str = b"", *, first: int = 0x80, masked: bo
         data: What it carries.
         first: FIN and the reserved bits.
         masked: Whether it is masked, as a client's must be.
+        mask: The mask.
     """
     data = data.encode() if isinstance(data, str) else data
     bit = 0x80 if masked else 0
@@ -93,7 +103,11 @@ def frame(opcode: int, data: bytes | str = b"", *, first: int = 0x80, masked: bo
         size = struct.pack("!BH", bit | 126, len(data))
     else:
         size = struct.pack("!BQ", bit | 127, len(data))
-    return bytes((first | opcode,)) + size + (bytes(4) if masked else b"") + data
+    if not masked:
+        return bytes((first | opcode,)) + size + data
+    if any(mask):
+        data = bytes(map(xor, data, cycle(mask)))
+    return bytes((first | opcode,)) + size + mask + data
 
 
 class Wire:
@@ -171,9 +185,9 @@ class Wire:
         """Return all that still comes until the other side ends the line, in time."""
         async with asyncio.timeout(self.patience if seconds is None else seconds):
             try:
-                return await self.reader.read()
+                return bytes(self._buffer) + await self.reader.read()
             except ConnectionError:
-                return b""
+                return bytes(self._buffer)
 
     async def silent(self, seconds: float = 0.05) -> bool:
         """Say whether nothing comes for a while."""

@@ -80,6 +80,7 @@ class DirectWebSocket(asyncio.Protocol):
         "_outbox",
         "_owner",
         "_paused",
+        "_pong",
         "_reader",
         "_registry",
         "_timers",
@@ -101,6 +102,7 @@ class DirectWebSocket(asyncio.Protocol):
         self._connection: Connection | None = None
         self._outbox: Outbox | None = None
         self._paused = False
+        self._pong: bytes | None = None
         self._closing = False
         self._ended: asyncio.Future[None] | None = None
         self.agreement: Agreement | None = None
@@ -186,6 +188,9 @@ class DirectWebSocket(asyncio.Protocol):
         if self._outbox is not None:
             self._outbox.writable = True
             self._outbox.drained_to(0)
+        pong, self._pong = self._pong, None
+        if pong is not None:
+            self._write(pong)
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -297,7 +302,12 @@ class DirectWebSocket(asyncio.Protocol):
         transport = self._transport
         assert transport is not None
         if kind == "ping":
-            self._write(control_frame(PONG, *args))
+            pong = control_frame(PONG, *args)
+            if self._paused:
+                # Of those that a client does not read, the newest one answers all (RFC 6455 section 5.5.3).
+                self._pong = pong
+            else:
+                self._write(pong)
         elif kind == "close":
             (code,) = args
             if not self._closing:
@@ -315,7 +325,7 @@ class DirectWebSocket(asyncio.Protocol):
             peer.lost("transport error", reason)
 
     def _write(self, frame: bytes) -> None:
-        # Pongs that a client does not read are dropped: it has those before them to wait for.
+        # Where the client does not read, what it asks for past the outbox is dropped: it has that before it to wait for.
         if self._transport is not None and not self._closing and not self._paused:
             self._transport.write(frame)
 
