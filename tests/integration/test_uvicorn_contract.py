@@ -224,8 +224,7 @@ async def test_application_that_fails_is_answered_and_logged_as_by_uvicorn(
     assert text in caplog.text
 
 
-@pytest.mark.parametrize("path", ["/other", EIO])
-async def test_application_refuses_with_an_answer_of_its_own(io, path, in_uvicorn):
+async def test_application_refuses_with_an_answer_of_its_own(io, in_uvicorn):
     async def refusing(scope, receive, send):
         if scope["type"] != "websocket":
             return
@@ -238,7 +237,7 @@ async def test_application_refuses_with_an_answer_of_its_own(io, path, in_uvicor
 
     async with in_uvicorn(io.asgi(refusing)) as port:
         with pytest.raises(websockets.InvalidStatus) as caught:
-            await websockets.connect(f"ws://127.0.0.1:{port}{path}")
+            await websockets.connect(f"ws://127.0.0.1:{port}{EIO}")
     response = caught.value.response
     assert (response.status_code, response.body) == (418, b"shortstout")
     assert response.headers["x-why"] == "because"
