@@ -34,7 +34,7 @@ demo: need-build need-node $(STAMPS)/extension examples/chat/node_modules/.packa
 test: lint type rust-test python-test ## lint, types, Rust tests, Python tests
 
 .PHONY: check
-check: test audit ## everything but bench and fuzz
+check: test docs audit ## everything but bench and fuzz
 
 .PHONY: build
 build: need-build $(STAMPS)/extension ## build the extension in release mode into .venv
@@ -88,6 +88,12 @@ bench-load: need-build need-node $(STAMPS)/extension $(STAMPS)/dev tests/node_mo
 	$(BIN)/python benches/load/polling.py
 	$(BIN)/python benches/load/idle.py
 
+.PHONY: docs
+docs: need-build $(STAMPS)/extension ## the documentation as HTML, in docs/_build/html
+	$(PIP) install --group docs
+	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
+	@echo 'The documentation is in docs/_build/html/index.html'
+
 .PHONY: fuzz
 fuzz: need-fuzz ## each fuzz target for SECONDS=60
 	cd rust && for target in $$(cargo +nightly fuzz list); do \
@@ -106,7 +112,7 @@ screenshot: need-build need-node $(STAMPS)/extension tests/node_modules/.package
 
 .PHONY: clean
 clean: ## remove what the commands above have made
-	rm -rf $(VENV) target tests/node_modules examples/chat/node_modules benches/node/node_modules python/roomcast/*.so
+	rm -rf $(VENV) target docs/_build tests/node_modules examples/chat/node_modules benches/node/node_modules python/roomcast/*.so
 
 # What must be on the machine; each missing tool is one line.
 .PHONY: need-build need-clippy need-node need-fuzz

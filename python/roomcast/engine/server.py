@@ -66,11 +66,11 @@ class Engine(EventEmitter):
 
     Events; a listener is a function or a coroutine function, which is awaited:
 
-        ``initial_headers``: ``(headers, request)`` before the first answer to a connection; ``headers`` is a dict to change.
-        ``headers``: The same before every answer that is not an error, and before the 101 of a WebSocket.
-        ``connection_error``: A `ConnectionRefusal`, for every request that was refused.
-        ``slow_client``: ``(connection, dropped)`` when the send buffer of a connection is full: how many packets were dropped
-            in this tick, or 0 where the connection is closed. Not awaited.
+    - ``initial_headers``: ``(headers, request)`` before the first answer to a connection; ``headers`` is a dict to change.
+    - ``headers``: The same before every answer that is not an error, and before the 101 of a WebSocket.
+    - ``connection_error``: A `ConnectionRefusal`, for every request that was refused.
+    - ``slow_client``: ``(connection, dropped)`` when the send buffer of a connection is full: how many packets were dropped in
+      this tick, or 0 where the connection is closed. Not awaited.
 
     Attributes:
         options: What it was made with.
