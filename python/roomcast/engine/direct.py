@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol
 from roomcast._core import Agreement, FrameReader, Outbox, Packet
 from roomcast.engine.connection import Connection
 from roomcast.engine.heartbeat import Timers
-from roomcast.engine.websocket import LINGER, Peer
+from roomcast.engine.line import LINGER, Peer, WebSocketLine
 from roomcast.errors import PacketError
 from roomcast.types import Limits
 
@@ -65,7 +65,7 @@ def control_frame(opcode: int, payload: bytes) -> bytes:
     return bytes((opcode, len(payload))) + payload
 
 
-class DirectWebSocket(asyncio.Protocol):
+class DirectWebSocket(WebSocketLine, asyncio.Protocol):
     """A WebSocket on an asyncio transport. It belongs to one event loop.
 
     Attributes:
@@ -109,11 +109,6 @@ class DirectWebSocket(asyncio.Protocol):
         self.peer: Peer | None = None
         self.deadline = inf
         self.tick: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The transport's name in the protocol."""
-        return "websocket"
 
     def agree(self, agreement: Agreement) -> None:
         """Take compressed messages from the client, and send it such; before the line is taken over."""
@@ -229,22 +224,6 @@ class DirectWebSocket(asyncio.Protocol):
         if self._outbox is not None:
             self._outbox.schedule()
 
-    def end(self) -> None:
-        """Close a line that carries no connection."""
-        self.close(discard=True)
-
-    def retire(self) -> None:
-        """End, because another transport has taken over; nothing follows a WebSocket so far."""
-        self.close(discard=False)
-
-    def on_close_packet(self) -> bool:
-        """Ignore a close packet: a WebSocket has a close of its own.
-
-        Source:
-            engine.io, where only polling knows the packet.
-        """
-        return False
-
     def close(self, *, discard: bool) -> None:
         """End the line, after sending what waits unless that is to be discarded."""
         self._close(NO_STATUS, discard=discard)
@@ -328,10 +307,6 @@ class DirectWebSocket(asyncio.Protocol):
         # Where the client does not read, what it asks for past the outbox is dropped: it has that before it to wait for.
         if self._transport is not None and not self._closing and not self._paused:
             self._transport.write(frame)
-
-    def _lost(self, reason: str, details: str | None = None) -> None:
-        if self.peer is not None:
-            self.peer.lost(reason, details)
 
 
 def _is_tls(transport: asyncio.Transport) -> bool:

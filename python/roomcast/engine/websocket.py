@@ -21,17 +21,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 from math import inf
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from roomcast._core import Outbox
 from roomcast.engine.asgi import Receive, Send
 from roomcast.engine.connection import Connection
 from roomcast.engine.heartbeat import Timers
+from roomcast.engine.line import LINGER, Peer, WebSocketLine
 
-__all__ = ["LINGER", "ASGIWebSocket"]
-
-LINGER: Final = 5.0
-"""Seconds that a closed connection may take to send its last packets and to finish the closing handshake."""
+__all__ = ["ASGIWebSocket"]
 
 NORMAL_CLOSE: Final = 1000
 """Differs from engine.io, which closes without a status: ASGI cannot express that, and clients treat both alike."""
@@ -44,20 +42,7 @@ FRAME_ERRORS: Final = frozenset({1002, 1007, 1009})
 log = logging.getLogger("roomcast.engine")
 
 
-class Peer(Protocol):
-    """Who gets what a WebSocket receives."""
-
-    def receive_text(self, text: str, now: float) -> None:
-        """Take a text message."""
-
-    def receive_binary(self, data: bytes, now: float) -> None:
-        """Take a binary message."""
-
-    def lost(self, reason: str, details: str | None = None) -> None:
-        """Learn that the line is gone."""
-
-
-class ASGIWebSocket:
+class ASGIWebSocket(WebSocketLine):
     """A WebSocket of an ASGI server. It belongs to one event loop."""
 
     __slots__ = (
@@ -116,11 +101,6 @@ class ASGIWebSocket:
         self.deadline = inf
         self.tick: int | None = None
 
-    @property
-    def name(self) -> str:
-        """The transport's name in the protocol."""
-        return "websocket"
-
     def carry(self, connection: Connection) -> None:
         """Give a connection what is received from now on, and send what its outbox holds."""
         self.peer = connection
@@ -160,22 +140,6 @@ class ASGIWebSocket:
         if wake is not None and not wake.done():
             wake.set_result(None)
 
-    def end(self) -> None:
-        """Close a line that carries no connection."""
-        self.close(discard=True)
-
-    def retire(self) -> None:
-        """End, because another transport has taken over; nothing follows a WebSocket so far."""
-        self.close(discard=False)
-
-    def on_close_packet(self) -> bool:
-        """Ignore a close packet: a WebSocket has a close of its own.
-
-        Source:
-            engine.io, where only polling knows the packet.
-        """
-        return False
-
     def close(self, *, discard: bool) -> None:
         """End the line, after sending what waits unless that is to be discarded."""
         if self._closing:
@@ -200,10 +164,6 @@ class ASGIWebSocket:
         if self._task is not None and not self._aborted:
             self._aborted = True
             self._task.cancel()
-
-    def _lost(self, reason: str, details: str | None = None) -> None:
-        if self.peer is not None:
-            self.peer.lost(reason, details)
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
