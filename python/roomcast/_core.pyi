@@ -429,6 +429,34 @@ class Rooms(Generic[_S]):
     def __len__(self) -> int:
         """Return the number of sockets."""
 
+@final
+class VisitReader:
+    """Reads the heads of requests that belong to connections on polling, where they say no more than clients do.
+
+    Args:
+        max_url_size: Bytes that path and query may have.
+        max_headers: How many headers there may be.
+        max_head_size: Bytes that they may have.
+        max_body: Bytes that a body may be announced with.
+    """
+
+    def __new__(
+        cls, max_url_size: int, max_headers: int, max_head_size: int, max_body: int, /
+    ) -> VisitReader: ...
+    def read(self, scope: object, /) -> tuple[str, bool, str | None, str | None] | None:
+        """Read a head.
+
+        Args:
+            scope: The scope of ASGI.
+
+        Returns:
+            The session id, whether it is a GET or else a POST, the ``Origin`` and, beside one, the ``Host``. ``None`` for
+            everything that is not as usual, or that a check might refuse because of what stands in the head alone.
+
+        Cost:
+            Linear in query and headers; one crossing.
+        """
+
 def encode(
     packet: Packet,
     /,

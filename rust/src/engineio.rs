@@ -7,6 +7,7 @@
 //! Source: engine.io-parser, `encodePayload` and `decodePayload`.
 
 pub mod base64;
+pub mod visit;
 
 use crate::json::scan::{self, Run};
 

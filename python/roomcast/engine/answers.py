@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from json import dumps
 from typing import Any, Final, Protocol
 
@@ -15,7 +16,7 @@ from roomcast.engine.origins import cors_headers, preflight_headers
 from roomcast.engine.requests import Request
 from roomcast.engine.websocket import ASGIWebSocket
 
-__all__ = ["TAKEOVER", "Answers"]
+__all__ = ["OK", "TAKEOVER", "Answers"]
 
 TAKEOVER: Final = "roomcast.takeover"
 """The extension of a server that hands its connections over; see `roomcast.uvicorn`."""
@@ -24,6 +25,11 @@ PAYLOAD: Final = (b"content-type", b"text/plain; charset=UTF-8")
 RECEIVED: Final = (b"content-type", b"text/html")
 JSON: Final = (b"content-type", b"application/json")
 NO_STORE: Final = (b"cache-control", b"no-store")
+
+OK: Final = b"ok"
+"""The body of the answer to a POST."""
+
+OK_SIZE: Final = (b"content-length", b"%d" % len(OK))
 
 COMPRESSED_IN_A_THREAD: Final = 32_768
 """Bytes from which on compressing would hold the loop for more than about a millisecond."""
@@ -101,7 +107,32 @@ class Answers:
 
     async def received(self, send: Send, request: Request) -> None:
         """Answer a POST whose packets were processed."""
-        await respond(send, 200, b"ok", [RECEIVED, NO_STORE, *await self._more(request, None)])
+        await respond(send, 200, OK, [RECEIVED, NO_STORE, *await self._more(request, None)])
+
+    @property
+    def depend_on_requests(self) -> bool:
+        """Whether the program wants to see each request that is answered."""
+        return self._emitter.has_listeners("headers")
+
+    def plain_headers(
+        self, outcome: tuple[bytes, bool] | int, added: Sequence[Header]
+    ) -> list[Header] | None:
+        """Return all headers for a GET or a POST that went well.
+
+        Args:
+            outcome: The payload for a GET, and whether it may be compressed; the status for a POST.
+            added: The headers for its page.
+
+        Returns:
+            ``None`` if more of the request than its page matters to the answer.
+        """
+        if isinstance(outcome, int):
+            return [RECEIVED, NO_STORE, OK_SIZE, *added] if outcome == 200 else None
+        payload, compress = outcome
+        size = len(payload)
+        if compress and self._threshold is not None and size >= self._threshold:
+            return None
+        return [PAYLOAD, NO_STORE, (b"content-length", b"%d" % size), *added]
 
     async def status(self, send: Send, request: Request, status: int) -> None:
         """Answer with nothing but a status."""

@@ -1,19 +1,29 @@
-"""The HTTP requests of a connection on polling: here they are held and read.
+"""The HTTP requests of connections on polling: which way they go, and how the body of a POST is read.
 
-A GET that finds packets is answered at once. One that finds none is held by the server's own task that called the application;
-a second task listens meanwhile whether its line is lost. `polling` decides what becomes of both kinds.
+`polling` decides what becomes of them, and `held` holds the GETs.
 """
 
 import asyncio
 import logging
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from roomcast._core import decode_payload
-from roomcast.engine.asgi import Receive
+from roomcast.engine.answers import OK, Answers
+from roomcast.engine.asgi import Receive, Scope, Send
+from roomcast.engine.connection import Connection
+from roomcast.engine.held import HeldPoll, Payload, PlainPoll, may_send_anywhere
+from roomcast.engine.http import Header, answer
+from roomcast.engine.options import EngineOptions
 from roomcast.engine.polling import SEPARATOR, Polling
 from roomcast.engine.requests import Request
+from roomcast.engine.visits import Visits
 
-__all__ = ["take_post", "wait_poll"]
+__all__ = ["Exchanges"]
+
+Visit: TypeAlias = tuple[Polling, bool, Sequence[Header]]
+"""Whom a usual request is for, whether it is a GET or else a POST, and the headers that let its page read the answer."""
 
 OCTET_STREAM: Final = "application/octet-stream"
 """The one content type that is refused: protocol 4 sends binary data as base64."""
@@ -28,53 +38,117 @@ MAX_DIGITS: Final = 18
 log = logging.getLogger("roomcast.engine")
 
 
-async def wait_poll(
-    polling: Polling, receive: Receive, loop: asyncio.AbstractEventLoop
-) -> tuple[bytes, bool] | None:
-    """Hold a GET until there is a payload for it; return that, and whether it may be compressed.
+class Exchanges:
+    """Serves the requests of connections on polling, for one server."""
 
-    Returns:
-        ``None`` if the GET is refused, or its line is lost.
-    """
-    held = _HeldPoll(loop)
-    polling.on_poll(held)
-    try:
-        await held.wait(receive)
-    finally:
-        if not held.answered:
-            polling.on_poll_gone(held)
-    return None if held.payload is None else (held.payload, held.compress)
+    __slots__ = ("_answers", "_count", "_find", "_limit", "_visits")
+
+    def __init__(
+        self,
+        options: EngineOptions,
+        answers: Answers,
+        find: Callable[[str], Connection | None],
+        count: Callable[[str], None],
+    ) -> None:
+        """Take the options, what answers, what finds the connection of an id, and what counts limits that were hit."""
+        self._answers = answers
+        self._find = find
+        self._count = count
+        self._limit = options.limits.max_http_buffer_size
+        self._visits = Visits(options)
+
+    def usual(self, scope: Scope) -> Visit | None:
+        """Return whom a request is for that needs no other checks; ``None`` for one that does."""
+        if self._answers.depend_on_requests:
+            return None
+        read = self._visits.read(scope)
+        if read is None:
+            return None
+        sid, is_get, headers = read
+        connection = self._find(sid)
+        if connection is None or not isinstance(connection.transport, Polling):
+            return None
+        return connection.transport, is_get, headers
+
+    async def serve_usual(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that `usual` knows, without ever making an object of it."""
+        polling, is_get, added = visit
+        outcome: Payload | int | None
+        if not is_get:
+            outcome = await _take_post(polling, receive, self._limit)
+        elif may_send_anywhere(send):
+            answering = partial(self._answer_plainly, send, added)
+            outcome = await PlainPoll(answering).hold(polling, receive)
+            if outcome is None:
+                return
+        else:
+            outcome = await HeldPoll(asyncio.get_running_loop()).hold(polling, receive)
+        plainly = self._answer_plainly(send, added, outcome)
+        await (plainly or self._answer(send, Request.from_scope(scope), outcome))
+
+    def _answer_plainly(
+        self, send: Send, added: Sequence[Header], outcome: Payload | int
+    ) -> Coroutine[Any, Any, None] | None:
+        """Return what answers, if nothing of the request but its page matters to that."""
+        headers = self._answers.plain_headers(outcome, added)
+        if headers is None:
+            return None
+        return answer(send, 200, headers, OK if isinstance(outcome, int) else outcome[0])
+
+    async def serve(
+        self, connection: Connection, request: Request, receive: Receive, send: Send
+    ) -> None:
+        """Serve a request that has passed the checks."""
+        polling, method = connection.transport, request.method
+        assert isinstance(polling, Polling)  # the checks have seen to it
+        outcome: Payload | int | None
+        if method == "GET":
+            outcome = await HeldPoll(asyncio.get_running_loop()).hold(polling, receive)
+        elif method == "POST":
+            outcome = self._refuse_post(polling, request)
+            if outcome is None:
+                outcome = await _take_post(polling, receive, self._limit)
+        else:
+            outcome = 500  # the reference's answer
+        await self._answer(send, request, outcome)
+
+    def _refuse_post(self, polling: Polling, request: Request) -> int | None:
+        """Return the status for a POST whose body is not to be read, or ``None``."""
+        if request.header(b"content-type") == OCTET_STREAM:
+            polling.on_post_content()
+            return 400
+        announced = request.header(b"content-length") or ""
+        if announced.isdecimal() and (len(announced) > MAX_DIGITS or int(announced) > self._limit):
+            return 413
+        return None
+
+    async def _answer(self, send: Send, request: Request, outcome: Payload | int) -> None:
+        if isinstance(outcome, tuple):
+            payload, compress = outcome
+            await self._answers.payload(send, request, payload, compress=compress)
+        elif outcome == 200:
+            await self._answers.received(send, request)
+        else:
+            if outcome == 413:
+                self._count("max_http_buffer_size")
+            await self._answers.status(send, request, outcome)
 
 
-async def take_post(
-    polling: Polling,
-    request: Request,
-    receive: Receive,
-    loop: asyncio.AbstractEventLoop,
-    limit: int,
-) -> int:
+async def _take_post(polling: Polling, receive: Receive, limit: int) -> int:
     """Read the body of a POST and process its packets; return the status of the answer.
 
     Args:
         polling: Where the packets go.
-        request: The head of the POST.
         receive: ASGI's ``receive``.
-        loop: The loop.
-        limit: Bytes that the body may have; announced larger, it is not read at all.
+        limit: Bytes that the body may have.
     """
-    if request.header(b"content-type") == OCTET_STREAM:
-        polling.on_post_content()
-        return 400
-    announced = request.header(b"content-length") or ""
-    if announced.isdecimal() and (len(announced) > MAX_DIGITS or int(announced) > limit):
-        return 413
     body = _Body()
     if not polling.on_post(body):
         return 400
     try:
         data = await body.read(receive, limit)
         if data is not None:
-            await _take_packets(polling, body, data, loop)
+            await _take_packets(polling, body, data)
         return 400 if body.refused else 200
     except _BodyTooLargeError:
         polling.on_post_too_large(body)
@@ -85,10 +159,9 @@ async def take_post(
         polling.on_post_gone(body)  # unless one of the above was told
 
 
-async def _take_packets(
-    polling: Polling, body: "_Body", data: bytes, loop: asyncio.AbstractEventLoop
-) -> None:
+async def _take_packets(polling: Polling, body: "_Body", data: bytes) -> None:
     """Process the packets of a body, in order, with turns of the loop between them; the rest is dropped when one ends it all."""
+    loop = asyncio.get_running_loop()
     start = 0
     while True:
         end = data.find(SEPARATOR, start + PIECE)
@@ -98,61 +171,6 @@ async def _take_packets(
             return
         start = end + 1
         await asyncio.sleep(0)
-
-
-class _HeldPoll:
-    """A GET, and its answer once there is one."""
-
-    __slots__ = ("_answer", "_loop", "_refused", "compress", "payload")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._answer: asyncio.Future[None] | None = None
-        self._refused = False
-        self.compress = True
-        self.payload: bytes | None = None
-
-    @property
-    def answered(self) -> bool:
-        """Whether it was answered or refused."""
-        return self._refused or self.payload is not None
-
-    def answer(self, payload: bytes, *, compress: bool = True) -> None:
-        """Answer with a payload, which may be compressed or not."""
-        self.payload = payload
-        self.compress = compress
-        self._wake()
-
-    def refuse(self) -> None:
-        """Answer with 400."""
-        self._refused = True
-        self._wake()
-
-    async def wait(self, receive: Receive) -> None:
-        """Wait until there is an answer, or the line is lost."""
-        if self.answered:
-            return
-        self._answer = self._loop.create_future()
-        listening = self._loop.create_task(_until_lost(receive))
-        listening.add_done_callback(self._line_lost)
-        try:
-            await self._answer
-        finally:
-            listening.cancel()
-
-    def _wake(self) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(None)
-
-    def _line_lost(self, listening: asyncio.Task[None]) -> None:
-        if not listening.cancelled() and listening.exception() is not None:
-            log.debug("receiving failed: %s", listening.exception())
-        self._wake()
-
-
-async def _until_lost(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class _BodyTooLargeError(Exception):
@@ -190,8 +208,18 @@ class _Body:
             _LineLostError: If the line ends before the body does.
         """
         self._task = asyncio.current_task()
+        body = bytearray()  # bytes in pieces of one each must not cost an object each
         try:
-            return await _read(receive, limit)
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise _LineLostError
+                chunk: bytes = message.get("body", b"")
+                if len(body) + len(chunk) > limit:
+                    raise _BodyTooLargeError
+                if not message.get("more_body", False):
+                    return bytes(body + chunk) if body else chunk
+                body += chunk
         except asyncio.CancelledError:
             if not self.refused:
                 raise
@@ -200,18 +228,3 @@ class _Body:
             return None
         finally:
             self._task = None
-
-
-async def _read(receive: Receive, limit: int) -> bytes:
-    # Bytes in pieces of one each must not cost an object each.
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise _LineLostError
-        chunk: bytes = message.get("body", b"")
-        if len(body) + len(chunk) > limit:
-            raise _BodyTooLargeError
-        if not message.get("more_body", False):
-            return bytes(body + chunk) if body else chunk
-        body += chunk

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from roomcast.engine.asgi import Send
 
-__all__ = ["Header", "respond"]
+__all__ = ["Header", "answer", "respond"]
 
 Header = tuple[bytes, bytes]
 
@@ -29,11 +29,18 @@ async def respond(
         headers: All headers but ``content-length``.
         kind: ``http``, or ``websocket.http`` to refuse a WebSocket; there the server adds the length, and some do so twice.
     """
-    start = [*headers]
+    given = [*headers]
     if kind == "http":
-        start.append((b"content-length", b"%d" % len(body)))
+        given.append((b"content-length", b"%d" % len(body)))
+    await answer(send, status, given, body, kind)
+
+
+async def answer(
+    send: Send, status: int, headers: list[Header], body: bytes, kind: str = "http"
+) -> None:
+    """The same with all headers there."""
     try:
-        await send({"type": f"{kind}.response.start", "status": status, "headers": start})
+        await send({"type": f"{kind}.response.start", "status": status, "headers": headers})
         await send({"type": f"{kind}.response.body", "body": body})
     except OSError as error:
         log.debug("a client left before its answer: %s", error)

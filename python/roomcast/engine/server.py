@@ -32,7 +32,7 @@ from roomcast.engine.connection import (
     Timed,
 )
 from roomcast.engine.direct import DirectWebSocket
-from roomcast.engine.exchange import take_post, wait_poll
+from roomcast.engine.exchange import Exchanges
 from roomcast.engine.heartbeat import Timers
 from roomcast.engine.ids import generate_id
 from roomcast.engine.logs import Once, printable
@@ -116,6 +116,7 @@ class Engine(EventEmitter):
         self._idle: asyncio.Future[None] | None = None
         self._closed: str | None = None
         self._answers = Answers(options, self)
+        self._exchanges = Exchanges(options, self._answers, self._find, self.count)
 
     @property
     def timers(self) -> Timers:
@@ -174,15 +175,21 @@ class Engine(EventEmitter):
         root: str = scope.get("root_path", "")
         prefix = self.path
         return (
-            _below(path, root).startswith(prefix)
-            or path.startswith(prefix)
+            path.startswith(prefix)
+            or _below(path, root).startswith(prefix)
             or (root + path).startswith(prefix)
         )
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, from its ASGI scope of type ``http`` or ``websocket`` to its end."""
+        is_http = scope["type"] == "http"
+        if is_http and not self._middlewares:
+            visit = self._exchanges.usual(scope)
+            if visit is not None:
+                await self._exchanges.serve_usual(visit, scope, receive, send)
+                return
         request = Request.from_scope(scope, self.options.trusted_proxies)
-        if scope["type"] == "http":
+        if is_http:
             await self._serve_http(request, receive, send)
         elif (await receive())["type"] == "websocket.connect":  # the client may be gone before it
             await self._serve_websocket(scope, request, receive, send)
@@ -399,7 +406,9 @@ class Engine(EventEmitter):
         if query.get("sid"):
             refused = await self._check(request, query, websocket=None)
             if refused is None:
-                await self._exchange(query["sid"], request, receive, send)
+                connection = self._find(query["sid"])
+                assert connection is not None  # the checks have seen to it
+                await self._exchanges.serve(connection, request, receive, send)
         else:
             refused = await self._open_polling(request, query, send)
         if refused is None:
@@ -449,31 +458,6 @@ class Engine(EventEmitter):
         connection.open(self._on_connection(connection), self.loop.time())
         if self._closed is not None:  # while the handshake was on its way
             connection.close(self._closed, discard=True)
-
-    async def _exchange(self, sid: str, request: Request, receive: Receive, send: Send) -> None:
-        """Serve a request of a connection on polling."""
-        connection = self._find(sid)
-        assert connection is not None
-        polling = connection.transport
-        assert isinstance(polling, Polling)  # the checks have seen to both
-        if request.method == "GET":
-            answer = await wait_poll(polling, receive, self.loop)
-            if answer is not None:
-                payload, compress = answer
-                await self._answers.payload(send, request, payload, compress=compress)
-                return
-            status = 400
-        elif request.method == "POST":
-            limit = self.options.limits.max_http_buffer_size
-            status = await take_post(polling, request, receive, self.loop, limit)
-            if status == 200:
-                await self._answers.received(send, request)
-                return
-            if status == 413:
-                self.counters["max_http_buffer_size"] += 1
-        else:
-            status = 500  # the reference's answer
-        await self._answers.status(send, request, status)
 
     async def _serve_websocket(
         self, scope: Scope, request: Request, receive: Receive, send: Send

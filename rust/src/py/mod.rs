@@ -18,6 +18,7 @@ mod payload;
 mod raw_json;
 mod rooms;
 mod scratch;
+mod visit;
 mod websocket;
 
 use pyo3::prelude::*;
@@ -44,6 +45,8 @@ mod _core {
     use super::raw_json::RawJson;
     #[pymodule_export]
     use super::rooms::Rooms;
+    #[pymodule_export]
+    use super::visit::VisitReader;
     #[pymodule_export]
     use super::websocket::FrameReader;
 }
