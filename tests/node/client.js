@@ -4,7 +4,9 @@
 //                                                           "client" is the npm package to take; an option of null is left out
 //   {"socket": n, "op": "emit", "args": […]}
 //   {"socket": n, "op": "ask", "call": k, "args": […], "timeout": ms | null}     emit with a callback
-//   {"socket": n, "op": "answer", "event": …, "args": […] | null}   how acknowledgements of an event are answered from now on
+//   {"socket": n, "op": "answer", "event": …, "args": […], "times": m, "delay": ms | null}
+//                                                           how acknowledgements of an event are answered from now on; more
+//                                                           than once past the client's own guard
 //   {"socket": n, "op": "state", "call": k}
 //   {"socket": n, "op": "disconnect" | "close engine"}
 //   {"op": "reset"}                                         forget all sockets
@@ -44,8 +46,18 @@ function open(n, { url, client, options, manager }) {
     const ack = typeof args.at(-1) === "function" ? args.pop() : null;
     hear(event, ...args);
     const answer = answers.get(`${n} ${event}`);
-    if (ack && answer) ack(...answer);
+    if (ack && answer) answer(ack);
   });
+}
+
+// Lets what an action sends leave several times.
+function repeat(socket, times, action) {
+  const { packet } = socket;
+  socket.packet = (sent) => {
+    for (let i = 0; i < times; i++) packet.call(socket, sent);
+  };
+  action();
+  delete socket.packet;
 }
 
 const operations = {
@@ -66,8 +78,13 @@ const operations = {
       });
     }
   },
-  answer(n, { event, args }) {
-    answers.set(`${n} ${event}`, args && args.map(unpack));
+  answer(n, { event, args, times, delay }) {
+    const values = args.map(unpack);
+    answers.set(`${n} ${event}`, (ack) => {
+      const send = () => repeat(sockets.get(n), times, () => ack(...values));
+      if (delay === null) send();
+      else setTimeout(send, delay);
+    });
   },
   state(n, { call }) {
     const { id, connected, active, recovered, io: manager } = sockets.get(n);
