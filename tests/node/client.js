@@ -11,6 +11,7 @@
 //   {"socket": n, "op": "disconnect" | "close engine"}
 //   {"op": "reset"}                                         forget all sockets
 //   {"socket": n, "op": "raw", "text": …}                   one Engine.IO message, past the encoder
+//   {"socket": n, "op": "frame", "text": …}                 one frame of its WebSocket, past Engine.IO
 //
 // Reports: {"socket": n, "event": name, "args": […]} for everything that a socket hears, connect, connect_error, disconnect
 // and the upgrade of its first connection among it; {"socket": n, "call": k, "args": […]} or {…, "error": text} for what a
@@ -92,6 +93,7 @@ const operations = {
     report({ socket: n, call, args: [pack({ id, connected, active, recovered, transport })] });
   },
   raw: (n, { text }) => sockets.get(n).io.engine.write(text),
+  frame: (n, { text }) => sockets.get(n).io.engine.transport.ws.send(text),
   disconnect: (n) => sockets.get(n).disconnect(),
   reset() {
     for (const socket of sockets.values()) {

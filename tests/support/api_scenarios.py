@@ -397,6 +397,8 @@ SCENARIOS: list[Scenario] = [
     goodbye("event for a namespace that is not joined", ("raw", "ann/", '2/other,["x"]')),
     goodbye("second CONNECT", ("raw", "ann/", "0")),
     goodbye("CONNECT_ERROR from a client", ("raw", "ann/", '4{"message":"x"}')),
+    goodbye("packet of no type of Engine.IO", ("frame", "ann/", "x")),
+    goodbye("ping of a client", ("frame", "ann/", "2")),
     goodbye("reserved event", ("raw", "ann/", '2["disconnect"]')),
     Scenario(
         "goodbye: the server closes",

@@ -97,6 +97,10 @@ class OfficialClient:
         """Send one Engine.IO message that the client did not make."""
         self.clients.send(socket=self.number, op="raw", text=text)
 
+    def send_frame(self, text: str) -> None:
+        """Send one frame of the WebSocket that Engine.IO did not make."""
+        self.clients.send(socket=self.number, op="frame", text=text)
+
     def close_engine(self) -> None:
         self.clients.send(socket=self.number, op="close engine")
 

@@ -10,7 +10,7 @@ A `Scenario` is data: how the server is set up (chains, see `support.scenario_se
     ("ask", who, event, ...)          the client emits with an acknowledgement, which goes into the transcript
     ("answer", who, event, ...)       how the client answers from now on
     ("leave", who), ("cut", who)      it disconnects; its engine closes
-    ("raw", who, text)                it sends an Engine.IO message that it did not make
+    ("raw", who, text)                it sends an Engine.IO message that it did not make; ``frame`` a WebSocket frame
     ("do", chain)                     the server does something, whose result goes into the transcript
     ("start", chain)                  the same in the background; the result comes with ``("join",)``
     ("hears", who, event)             wait until the client has heard an event
@@ -99,6 +99,9 @@ class Play:
 
     async def raw(self, who: str, text: str) -> None:
         self.clients[who].send_raw(text)
+
+    async def frame(self, who: str, text: str) -> None:
+        self.clients[who].send_frame(text)
 
     async def do(self, chain: Chain) -> None:
         self.log.append(await self.server.do(chain))
