@@ -147,9 +147,17 @@ class EventEmitter:
 
         return add
 
-    def _add(self, event: str, listener: Listener, entry: _Entry) -> None:
+    def _check_listener(self, event: str, listener: Listener) -> None:
+        """Refuse a listener that cannot be called; a layer that knows the arguments overrides it.
+
+        Raises:
+            TypeError: If it cannot.
+        """
         if not callable(listener):
             raise TypeError(f"a listener must be callable, not {type(listener).__name__}")
+
+    def _add(self, event: str, listener: Listener, entry: _Entry) -> None:
+        self._check_listener(event, listener)
         # Before it is added, so that a listener for newListener does not hear of itself, as in Node.js.
         for observer in self._take(NEW_LISTENER):
             self._notify(observer, event, listener)

@@ -2,87 +2,21 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 
 from roomcast import AckTimeoutError, ConnectError, ReservedEventError
 from roomcast.server import Server, Socket
 from roomcast.types import RESERVED_EVENTS
-from support.official_client import ClientError, OfficialClient, OfficialClients
-from support.reference import UNDEFINED, missing_reference
+from support.official_client import ClientError, OfficialClients
+from support.reference import UNDEFINED
+from support.served import WITH_OFFICIAL_CLIENTS, in_rooms, reached, served, server_socket, settling
 
-pytestmark = [
-    pytest.mark.skipif(missing_reference() is not None, reason=str(missing_reference())),
-    pytest.mark.timeout(30),
-    pytest.mark.asyncio(loop_scope="module"),
-]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def node() -> AsyncIterator[OfficialClients]:
-    async with OfficialClients() as clients:
-        yield clients
-    # uvicorn takes a fifth of a second to notice: too long to wait for after each test.
-    await asyncio.gather(*(asyncio.wait_for(closing, 10) for closing in CLOSING))
-
-
-CLOSING: list[Awaitable[None]] = []
-
-
-@asynccontextmanager
-async def served(io: Server, node: OfficialClients) -> AsyncIterator[OfficialClients]:
-    """Serve on a free port; give the clients that know its URL."""
-    listening = await io.listen(0)
-    node.reset(f"http://127.0.0.1:{listening.port}")
-    try:
-        yield node
-    finally:
-        node.reset("")
-        CLOSING.append(io.close())
-
-
-def settling(io: Server) -> Server:
-    """Let clients of ``/`` make sure that what was sent before has arrived, and enter rooms."""
-
-    @io.on("connection")
-    def connection(socket: Socket) -> None:
-        socket.on("settle", lambda: None)
-        for room in socket.handshake.auth.get("rooms", ()):
-            socket.join(room)
-
-    return io
-
-
-@pytest.fixture
-def io() -> Server:
-    return settling(Server())
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def clients(io: Server, node: OfficialClients) -> AsyncIterator[OfficialClients]:
-    async with served(io, node) as clients:
-        yield clients
-
-
-def server_socket(io: Server, client: OfficialClient) -> Socket:
-    """Return the server's socket of a client of ``/``."""
-    return io.of("/").sockets[client.id]
-
-
-async def in_rooms(clients: OfficialClients, *rooms: tuple[str, ...]) -> list[OfficialClient]:
-    """Return one client for each list of rooms."""
-    return [await clients.connect(auth={"rooms": list(names)}) for names in rooms]
-
-
-async def reached(clients: list[OfficialClient], event: str = "hello") -> list[int]:
-    """Return how often each client has heard an event."""
-    for client in clients:
-        await client.settle()
-    return [client.waiting(event) for client in clients]
+pytestmark = WITH_OFFICIAL_CLIENTS
 
 
 async def test_basic_emit_carries_several_arguments(io: Server, clients: OfficialClients) -> None:

@@ -4,11 +4,14 @@
 //                                                           "client" is the npm package to take; an option of null is left out
 //   {"socket": n, "op": "emit", "args": […]}
 //   {"socket": n, "op": "ask", "call": k, "args": […], "timeout": ms | null}     emit with a callback
-//   {"socket": n, "op": "answer", "event": …, "args": […] | null}   how acknowledgements of an event are answered from now on
+//   {"socket": n, "op": "answer", "event": …, "args": […], "times": m, "delay": ms | null}
+//                                                           how acknowledgements of an event are answered from now on; more
+//                                                           than once past the client's own guard
 //   {"socket": n, "op": "state", "call": k}
 //   {"socket": n, "op": "disconnect" | "close engine"}
 //   {"op": "reset"}                                         forget all sockets
 //   {"socket": n, "op": "raw", "text": …}                   one Engine.IO message, past the encoder
+//   {"socket": n, "op": "frame", "text": …}                 one frame of its WebSocket, past Engine.IO
 //
 // Reports: {"socket": n, "event": name, "args": […]} for everything that a socket hears, connect, connect_error, disconnect
 // and the upgrade of its first connection among it; {"socket": n, "call": k, "args": […]} or {…, "error": text} for what a
@@ -44,8 +47,18 @@ function open(n, { url, client, options, manager }) {
     const ack = typeof args.at(-1) === "function" ? args.pop() : null;
     hear(event, ...args);
     const answer = answers.get(`${n} ${event}`);
-    if (ack && answer) ack(...answer);
+    if (ack && answer) answer(ack);
   });
+}
+
+// Lets what an action sends leave several times.
+function repeat(socket, times, action) {
+  const { packet } = socket;
+  socket.packet = (sent) => {
+    for (let i = 0; i < times; i++) packet.call(socket, sent);
+  };
+  action();
+  delete socket.packet;
 }
 
 const operations = {
@@ -66,8 +79,13 @@ const operations = {
       });
     }
   },
-  answer(n, { event, args }) {
-    answers.set(`${n} ${event}`, args && args.map(unpack));
+  answer(n, { event, args, times, delay }) {
+    const values = args.map(unpack);
+    answers.set(`${n} ${event}`, (ack) => {
+      const send = () => repeat(sockets.get(n), times, () => ack(...values));
+      if (delay === null) send();
+      else setTimeout(send, delay);
+    });
   },
   state(n, { call }) {
     const { id, connected, active, recovered, io: manager } = sockets.get(n);
@@ -75,6 +93,7 @@ const operations = {
     report({ socket: n, call, args: [pack({ id, connected, active, recovered, transport })] });
   },
   raw: (n, { text }) => sockets.get(n).io.engine.write(text),
+  frame: (n, { text }) => sockets.get(n).io.engine.transport.ws.send(text),
   disconnect: (n) => sockets.get(n).disconnect(),
   reset() {
     for (const socket of sockets.values()) {

@@ -27,15 +27,23 @@ class OfficialClient:
         self.clients = clients
         self.number = number
         self.queues: defaultdict[str, asyncio.Queue[list[Any]]] = defaultdict(asyncio.Queue)
-        self.order: list[str] = []
+        self.record: list[list[Any]] = []
+        self.decided = asyncio.Event()
         self.errors: asyncio.Queue[str] = asyncio.Queue()
         self.id = ""
 
     def heard(self, event: str, args: list[Any]) -> None:
-        self.order.append(event)
+        self.record.append([event, *args])
         if event == "connect":
             (self.id,) = args
+        if event in ("connect", "connect_error"):
+            self.decided.set()
         self.queues[event].put_nowait(args)
+
+    @property
+    def order(self) -> list[str]:
+        """The names of all events that came, the oldest first."""
+        return [event for event, *_ in self.record]
 
     async def next(self, event: str) -> list[Any]:
         """Return the arguments of the next event of this name that was not yet asked for."""
@@ -55,10 +63,17 @@ class OfficialClient:
             socket=self.number, op="ask", args=[pack(arg) for arg in args], timeout=timeout_ms
         )
 
-    async def answer(self, event: str, *args: Any) -> None:
-        """From now on answer acknowledgements of this event so."""
+    async def answer(
+        self, event: str, *args: Any, times: int = 1, delay_ms: int | None = None
+    ) -> None:
+        """From now on answer acknowledgements of this event so, ``times`` over, at once or after a delay."""
         self.clients.send(
-            socket=self.number, op="answer", event=event, args=[pack(arg) for arg in args]
+            socket=self.number,
+            op="answer",
+            event=event,
+            args=[pack(arg) for arg in args],
+            times=times,
+            delay=delay_ms,
         )
         await self.state()
 
@@ -81,6 +96,10 @@ class OfficialClient:
     def send_raw(self, text: str) -> None:
         """Send one Engine.IO message that the client did not make."""
         self.clients.send(socket=self.number, op="raw", text=text)
+
+    def send_frame(self, text: str) -> None:
+        """Send one frame of the WebSocket that Engine.IO did not make."""
+        self.clients.send(socket=self.number, op="frame", text=text)
 
     def close_engine(self) -> None:
         self.clients.send(socket=self.number, op="close engine")

@@ -1,42 +1,8 @@
 import asyncio
-import operator
 
 import pytest
 
-from roomcast.server.handlers import Handlers, accepted
-
-
-class Callable:
-    def method(self, one, two):
-        pass
-
-    @staticmethod
-    def static(one):
-        pass
-
-    def __call__(self, one):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("handler", "count"),
-    [
-        (lambda: None, 0),
-        (lambda one: None, 1),
-        (lambda one, two, three, four: None, 3),
-        (lambda *rest: None, 3),
-        (lambda one, *rest: None, 3),
-        (Callable().method, 2),
-        (Callable.static, 1),
-        (Callable(), 1),
-        (operator.add, 2),
-        (print, 3),  # takes any number
-        (min, 3),  # has no signature
-    ],
-    ids=range(11),
-)
-def test_handler_gets_as_many_arguments_as_it_takes(handler, count):
-    assert accepted(handler, (1, 2, 3)) == (1, 2, 3)[:count]
+from roomcast.server.handlers import Handlers
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

@@ -101,7 +101,7 @@ def test_namespace_gets_its_slash():
 
 def test_handlers_must_be_callable():
     io = Server()
-    with pytest.raises(TypeError, match="handler must be callable"):
+    with pytest.raises(TypeError, match="a handler of x must be callable"):
         io.event("x")(None)
 
 

@@ -110,6 +110,7 @@ class BroadcastAck:
 
     __slots__ = (
         "_answers",
+        "_begun",
         "_done",
         "_gone",
         "_timers",
@@ -131,6 +132,7 @@ class BroadcastAck:
         self._waiting: dict[Socket, int] = {}
         self._answers: dict[str, tuple[Any, ...]] = {}
         self._gone: list[str] = []
+        self._begun = False
         self._done: Callable[[AckReport, list[Any]], None] | None = done
         self._timers = timers
         self.deadline = timers.now() + timeout
@@ -142,7 +144,8 @@ class BroadcastAck:
         socket.expect_ack(id, self)
 
     def begin(self) -> None:
-        """Wait; at once over if there is nobody to wait for."""
+        """Wait; at once over if there is nobody to wait for, or nobody any more."""
+        self._begun = True
         if self._waiting:
             self._timers.add(self)
         else:
@@ -168,7 +171,7 @@ class BroadcastAck:
         self._finish()
 
     def _settle(self) -> None:
-        if not self._waiting:
+        if self._begun and not self._waiting:
             self._timers.remove(self)
             self._finish()
 

@@ -3,13 +3,12 @@
 It is the seam for clusters. This one keeps everything in memory, over the room index of the core.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from roomcast._core import EncodedPacket, Rooms
 from roomcast.engine.outbox import DONE, Drain
-from roomcast.errors import ReservedEventError
 from roomcast.events import EventEmitter, Listener
 from roomcast.server.acks import AckReport, BroadcastAck, Done
 from roomcast.server.results import Known
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from roomcast.server.socket import Socket
 
 __all__ = ["Adapter", "BroadcastOptions"]
-
-SERVER_EVENTS: Final = frozenset({"connect", "connection", "new_namespace"})
-"""Events between servers that belong to the library (socket.io, ``RESERVED_EVENTS`` of a namespace)."""
 
 CREATE_ROOM: Final = "create-room"
 JOIN_ROOM: Final = "join-room"
@@ -100,7 +96,7 @@ class Adapter(EventEmitter):
         left = self.rooms.rooms_of(id)
         gone = self.rooms.remove(id)
         if left:
-            self._tell_left(id, left, (*gone, id))
+            self._tell_left(id, [id, *sorted(left - {id})], {*gone, id})
 
     def socket_rooms(self, id: str) -> set[str]:
         """Return the rooms of a socket, its own included; empty for an unknown id."""
@@ -124,9 +120,7 @@ class Adapter(EventEmitter):
         packet = self.nsp.server.encoder.encode_event(
             self.nsp.name, event, args, None, options.compress
         )
-        if self.nsp.outgoing_observers:
-            for socket in self.select(options):
-                socket.tell_outgoing(event, args)
+        self._tell_outgoing(event, args, options)
         return self._push(packet, options)
 
     def broadcast_with_ack(
@@ -158,10 +152,9 @@ class Adapter(EventEmitter):
         packet = self.nsp.server.encoder.encode_event(
             self.nsp.name, event, args, id, options.compress
         )
+        self._tell_outgoing(event, args, options)
         for socket in self.select(options):
             ack.expect(socket, id)
-            if self.nsp.outgoing_observers:
-                socket.tell_outgoing(event, args)
         return self._push(packet, options)
 
     def fetch_sockets(self, options: BroadcastOptions) -> Awaitable["list[Socket]"]:
@@ -199,12 +192,7 @@ class Adapter(EventEmitter):
             args: Its arguments.
             done: Called with the list of their answers, if they are asked for any.
             timeout: Seconds to wait for those.
-
-        Raises:
-            ReservedEventError: If the event belongs to the library.
         """
-        if event in SERVER_EVENTS:
-            raise ReservedEventError(event)
         if done is not None:
             done(None, ([],))
         return DONE
@@ -228,6 +216,12 @@ class Adapter(EventEmitter):
             return DONE
         return Drain([socket.outbox for socket in self.select(options)])
 
+    def _tell_outgoing(self, event: str, args: tuple[Any, ...], options: BroadcastOptions) -> None:
+        """Call the listeners of those sockets that have some; what they do may change who is chosen."""
+        if self.nsp.outgoing_observers:
+            for socket in self.select(options):
+                socket.tell_outgoing(event, args)
+
     def _has_observers(self) -> bool:
         return self._entries is not None
 
@@ -239,13 +233,13 @@ class Adapter(EventEmitter):
                 self._tell(CREATE_ROOM, room)
             self._tell(JOIN_ROOM, room, id)
 
-    def _tell_left(self, id: str, rooms: Iterable[str], gone: Iterable[str]) -> None:
+    def _tell_left(self, id: str, rooms: Iterable[str], gone: Container[str]) -> None:
         if not self._has_observers():
             return
         for room in rooms:
             self._tell(LEAVE_ROOM, room, id)
-        for room in gone:
-            self._tell(DELETE_ROOM, room)
+            if room in gone:
+                self._tell(DELETE_ROOM, room)
 
     def _tell(self, event: str, *args: str) -> None:
         for listener in self._take(event):

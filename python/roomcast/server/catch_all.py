@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from roomcast.events import Listener
 from roomcast.server.handlers import ErrorHook
+from roomcast.server.signatures import MANY, check_takes
 
 if TYPE_CHECKING:
     from collections import deque
@@ -119,14 +120,14 @@ class CatchAll(ABC):
         Source:
             socket.io, ``Socket.use``. Differs from it: there an event may overtake another whose middleware waits.
         """
-        if not callable(middleware):
-            raise TypeError(f"a middleware must be callable, not {type(middleware).__name__}")
+        check_takes(middleware, 1, 1, "a middleware")
         extras = self._get_extras()
         extras.middlewares = (*extras.middlewares, middleware)
         return middleware
 
     def on_error(self, hook: HookT) -> HookT:
         """Call a hook for every exception that concerns this socket, before those of its namespace; as `Server.on_error`."""
+        check_takes(hook, 3, 3, "an error hook")
         extras = self._get_extras()
         extras.hooks = (*extras.hooks, hook)
         return hook
@@ -140,8 +141,7 @@ class CatchAll(ABC):
         """Return the state, made at the first call."""
 
     def _listen(self, direction: Direction, listener: Listener, *, first: bool) -> None:
-        if not callable(listener):
-            raise TypeError(f"a listener must be callable, not {type(listener).__name__}")
+        check_takes(listener, 1, MANY, "a listener for every event")
         extras = self._get_extras()
         there: tuple[Listener, ...] = getattr(extras, direction)
         setattr(extras, direction, (listener, *there) if first else (*there, listener))

@@ -9,7 +9,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from roomcast.engine.logs import printable
@@ -19,7 +18,7 @@ from roomcast.server.tasks import start
 if TYPE_CHECKING:
     from roomcast.server.socket import Socket
 
-__all__ = ["Answer", "ErrorHook", "Handlers", "accepted"]
+__all__ = ["Answer", "ErrorHook", "Handlers", "is_contained"]
 
 ErrorHook = Callable[[BaseException, "Socket | None", str], Any]
 """Called with the exception, the socket it concerns, and the event; a function or a coroutine function."""
@@ -190,6 +189,14 @@ class Handlers:
                 self._failed(error, socket, event, answer)
 
 
+def is_contained(error: BaseException) -> bool:
+    """Say whether an exception ends with its report: it is not meant for the program, nor for the task that is running."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or not task.cancelling()
+    return not isinstance(error, _FATAL)
+
+
 async def _result_of(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
@@ -199,26 +206,3 @@ async def _finish_hook(awaitable: Awaitable[Any]) -> None:
         await awaitable
     except Exception:
         log.exception("the error hook failed")
-
-
-def accepted(handler: Listener, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return as many of the arguments as a handler takes.
-
-    JavaScript drops what a function has no parameter for; so do we where an event has an optional last argument, as in
-    ``disconnect(reason, details)``.
-    """
-    function = handler.__func__ if isinstance(handler, MethodType) else handler
-    if isinstance(function, FunctionType):
-        code = function.__code__
-        if code.co_flags & inspect.CO_VARARGS:
-            return args
-        count = code.co_argcount - (function is not handler)
-        return args[: max(count, 0)]
-    try:
-        parameters = inspect.signature(handler).parameters.values()
-    except (TypeError, ValueError):
-        return args
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
-        return args
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return args[: sum(parameter.kind in positional for parameter in parameters)]

@@ -5,14 +5,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from roomcast.errors import ConnectError, EncodeError
+from roomcast.errors import ConnectError, EncodeError, ReservedEventError
 from roomcast.events import EventEmitter, Listener
-from roomcast.server.acks import settler
+from roomcast.server.acks import Done, checked_timeout, settler
 from roomcast.server.adapter import Adapter
 from roomcast.server.broadcast import BroadcastOperator, Emitter
-from roomcast.server.handlers import ErrorHook
+from roomcast.server.handlers import ErrorHook, is_contained
 from roomcast.server.methods import methods_of
-from roomcast.server.socket import Socket
+from roomcast.server.signatures import MANY, check_takes
+from roomcast.server.socket import LIBRARY_EVENTS, Socket
 
 if TYPE_CHECKING:
     from roomcast.server.client import Client
@@ -33,6 +34,9 @@ SERVER_TIMEOUT: Final = 5.0
 """Seconds that the other servers of a cluster have for an answer, unless told otherwise. The reference's."""
 
 CONNECT_EVENTS: Final = ("connect", "connection")
+
+SERVER_EVENTS: Final = frozenset({*CONNECT_EVENTS, "new_namespace"})
+"""Events of a namespace that belong to the library (socket.io, ``RESERVED_EVENTS`` of a namespace)."""
 
 INTERNAL_ERROR: Final = {"message": "Internal server error"}
 """What a client learns of a middleware that failed."""
@@ -110,8 +114,7 @@ class Namespace(EventEmitter, Emitter):
         Returns:
             The middleware.
         """
-        if not callable(middleware):
-            raise TypeError(f"a middleware must be callable, not {type(middleware).__name__}")
+        check_takes(middleware, 1, 1, "a middleware")
         self.middlewares = (*self.middlewares, middleware)
         return middleware
 
@@ -146,6 +149,7 @@ class Namespace(EventEmitter, Emitter):
         Returns:
             The hook.
         """
+        check_takes(hook, 3, 3, "an error hook")
         self.error_hooks = (*self.error_hooks, hook)
         return hook
 
@@ -170,12 +174,12 @@ class Namespace(EventEmitter, Emitter):
             socket.io, ``serverSideEmit``.
         """
         if ack is None:
-            return self.adapter.server_side_emit(event, args, None, timeout)
+            return self._server_side_emit(event, args, None, timeout)
 
         def done(error: Exception | None, answer: tuple[Any, ...]) -> None:
             self.server.handlers.call(ack, (error, *answer), None, event)
 
-        return self.adapter.server_side_emit(event, args, done, timeout)
+        return self._server_side_emit(event, args, done, timeout)
 
     def server_side_emit_with_ack(
         self, event: str, *args: Any, timeout: float = SERVER_TIMEOUT
@@ -190,18 +194,13 @@ class Namespace(EventEmitter, Emitter):
             ReservedEventError: If the event belongs to the library.
         """
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self.adapter.server_side_emit(event, args, settler(future), timeout)
+        self._server_side_emit(event, args, settler(future), timeout)
         return future
 
     # What follows is for the other parts of the server.
 
     def next_ack_id(self) -> int:
-        """Return the next id for an acknowledgement, from 0; all sockets and broadcasts share the counter.
-
-        Children share that of their parent, so that a broadcast to all of them may have one id in each.
-        """
-        if self.parent is not None:
-            return self.parent.next_ack_id()
+        """Return the next id for an acknowledgement, from 0; all sockets and broadcasts share the counter."""
         id = self._next_ack_id
         self._next_ack_id += 1
         return id
@@ -225,7 +224,8 @@ class Namespace(EventEmitter, Emitter):
         self.parent = parent
         self.error_hooks = parent.error_hooks
         self.middlewares = parent.middlewares
-        self.shared_handlers = {**parent.shared_handlers, **self.shared_handlers}
+        for name, handlers in parent.shared_handlers.items():
+            self.shared_handlers[name] = (*self.shared_handlers.get(name, ()), *handlers)
         for event in CONNECT_EVENTS:
             for listener in parent.listeners(event):
                 self.on(event, listener)
@@ -262,7 +262,7 @@ class Namespace(EventEmitter, Emitter):
             except BaseException as error:
                 self._refuse(socket, INTERNAL_ERROR)
                 self.server.handlers.report(error, socket, "middleware")
-                if not isinstance(error, Exception):
+                if not is_contained(error):
                     raise
                 return
             if not socket.client.is_pending(socket):
@@ -288,13 +288,29 @@ class Namespace(EventEmitter, Emitter):
                 call(listener, (socket,), socket, event)
 
     def _handle(self, name: str, handler: Listener) -> None:
-        if not callable(handler):
-            raise TypeError(f"a handler must be callable, not {type(handler).__name__}")
         if name in CONNECT_EVENTS:
             # Apart from the events that clients send, because a client may send one of this name.
             self.on(name, handler)
+            return
+        args = LIBRARY_EVENTS.get(name)
+        if args is None:
+            check_takes(handler, 1, MANY, f"a handler of {name}")
         else:
-            self.shared_handlers[name] = (*self.shared_handlers.get(name, ()), handler)
+            check_takes(handler, 0, 1 + args, f"a handler of {name}")
+        self.shared_handlers[name] = (*self.shared_handlers.get(name, ()), handler)
+
+    def _check_listener(self, event: str, listener: Listener) -> None:
+        if event in SERVER_EVENTS:
+            check_takes(listener, 1, 1, f"a listener of {event}")
+        else:
+            check_takes(listener, 0, MANY, "a listener")
+
+    def _server_side_emit(
+        self, event: str, args: tuple[Any, ...], done: Done | None, timeout: float
+    ) -> Awaitable[None]:
+        if event in SERVER_EVENTS:
+            raise ReservedEventError(event)
+        return self.adapter.server_side_emit(event, args, done, checked_timeout(timeout))
 
     def _new_adapter(self) -> Adapter:
         return Adapter(self)

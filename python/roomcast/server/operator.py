@@ -74,6 +74,10 @@ class SocketOperator(Broadcaster):
         """
         return self._socket.emit_within(self._flags, event, args, ack)
 
+    def send(self, *args: Any) -> Awaitable[None]:
+        """Send an event named ``message``; otherwise as `emit`."""
+        return self.emit("message", *args)
+
     def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
         """Get the client's answer as `Socket.emit_with_ack` does; with a time-out it raises `AckTimeoutError` if it is late."""
         return self._socket.request_within(self._flags, event, args)

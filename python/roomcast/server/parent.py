@@ -10,6 +10,7 @@ from roomcast.server.acks import AckReport, BroadcastAck, Done
 from roomcast.server.adapter import Adapter, BroadcastOptions
 from roomcast.server.namespace import Namespace
 from roomcast.server.results import All, Known
+from roomcast.server.signatures import check_takes
 
 if TYPE_CHECKING:
     from roomcast.server.server import Server
@@ -47,6 +48,8 @@ class ParentNamespace(Namespace):
         """Make a parent; programs use `Server.of`."""
         self.children: dict[str, Namespace] = {}
         self.kind = kind
+        if not isinstance(match, re.Pattern):
+            check_takes(match, 2, 2, "a predicate of namespaces")
         self._match = match
         super().__init__(server, NO_NAME)
 

@@ -12,10 +12,11 @@ from roomcast.engine.outbox import DONE
 from roomcast.engine.server import CLOSE_TIMEOUT, Engine
 from roomcast.errors import UsageError
 from roomcast.server.client import Client, Parked
-from roomcast.server.handlers import ErrorHook, Handlers
+from roomcast.server.handlers import ErrorHook, Handlers, is_contained
 from roomcast.server.namespace import Namespace
 from roomcast.server.options import ServerOptions, read_options
 from roomcast.server.parent import NamespacePredicate, ParentNamespace
+from roomcast.server.signatures import check_takes
 from roomcast.serving import Listening, listen, run
 
 __all__ = ["Server"]
@@ -96,8 +97,10 @@ class Server(Namespace):
             name = f"/{name}"
         nsp = self._namespaces.get(name)
         if nsp is None:
-            matching = (parent for parent in self._parents if parent.matches_pattern(name))
-            nsp = self._make(name, kind, next(matching, None))
+            found = next((each for each in self._parents if each.matches_pattern(name)), None)
+            if found is not None and kind is Namespace:  # as if a client had been the first to ask
+                kind = found.kind
+            nsp = self._make(name, kind, found)
             self._kept.add(name)
         elif not isinstance(nsp, kind):
             raise UsageError(f"{name} is there already, as {type(nsp).__name__}")
@@ -116,6 +119,7 @@ class Server(Namespace):
         Source:
             roomcast. Not ``io.on("error")``: clients may send an event of that name.
         """
+        check_takes(hook, 3, 3, "an error hook")
         self.handlers.add_hook(hook)
         return hook
 
@@ -197,12 +201,15 @@ class Server(Namespace):
         for parent in list(self._parents):
             try:
                 allowed = await parent.matches(name, auth)
-            except Exception as error:  # noqa: BLE001  that of the predicate: the client is refused
+            except BaseException as error:
                 self.handlers.report(error, None, "namespace")
+                if not is_contained(error):
+                    raise
                 continue
             if allowed:
                 # Another client may have been faster while this one was asked about.
-                return self._namespaces.get(name) or self._make(name, parent.kind, parent)
+                nsp = self._namespaces.get(name)
+                return self._make(name, parent.kind, parent) if nsp is None else nsp
         return None
 
     def child_is_empty(self, child: Namespace) -> None:

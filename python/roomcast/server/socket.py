@@ -31,16 +31,20 @@ from roomcast.server.acks import Ack, Done, SocketAck, checked_timeout, settler
 from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.broadcast import Broadcaster, BroadcastOperator, room_names
 from roomcast.server.catch_all import CatchAll, Extras
-from roomcast.server.handlers import Answer, ErrorHook, accepted
+from roomcast.server.handlers import Answer, ErrorHook, is_contained
 from roomcast.server.handshake import Handshake
 from roomcast.server.operator import PLAIN, SocketFlags, SocketOperator
+from roomcast.server.signatures import MANY, accepted, check_takes
 from roomcast.types import PacketType
 
 if TYPE_CHECKING:
     from roomcast.server.client import Client
     from roomcast.server.namespace import Namespace
 
-__all__ = ["Socket"]
+__all__ = ["LIBRARY_EVENTS", "Socket"]
+
+LIBRARY_EVENTS: Final = {"disconnecting": 2, "disconnect": 2}
+"""Events of a socket that no client can send, and the arguments that each has at most."""
 
 
 class SocketState(Enum):
@@ -133,7 +137,9 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
 
     @property
     def rooms(self) -> set[str]:
-        """The rooms of the socket, its own (its id) included; a new set. Empty unless connected."""
+        """The rooms of the socket; a new set. Its own, its id, is among them while it is connected."""
+        if self._state is SocketState.PENDING:
+            return set(self._early_rooms)
         return self.nsp.adapter.socket_rooms(self.id)
 
     @property
@@ -171,13 +177,8 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
         """
         if ack is not None:
             return self.emit_within(PLAIN, event, args, ack)
-        outbox = self.outbox
-        packet = self.nsp.server.encoder.encode_event(self.nsp.name, event, args)
-        if self._state is not DISCONNECTED:
-            if self._extras is not None:
-                self.tell_outgoing(event, args)
-            outbox.push(packet)
-        return Drain((outbox,)) if outbox.congested else DONE
+        nsp = self.nsp
+        return self._post(nsp.server.encoder.encode_event(nsp.name, event, args), event, args)
 
     def send(self, *args: Any) -> Awaitable[None]:
         """Send an event named ``message``; otherwise as `emit`."""
@@ -289,7 +290,7 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
             self.fire("disconnect", (reason, details))
             self.nsp.socket_left()
 
-    def send_packet(self, packet: EncodedPacket, *, volatile: bool = False) -> None:
+    def send_packet(self, packet: EncodedPacket, volatile: bool = False) -> None:
         """Queue a packet for the client, unless it is gone."""
         if self._state is DISCONNECTED:
             return
@@ -303,14 +304,16 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
     def on_event(self, packet: Packet) -> None:
         """Take an event of the client: first the listeners for every event, then the middlewares, then the handlers."""
         extras = self._extras
-        if extras is not None and (extras.incoming or extras.middlewares):
-            for listener in extras.incoming:
-                event = packet.data[0]
-                self.nsp.server.handlers.call(listener, tuple(packet.data), self, _name(event))
-            if extras.middlewares:
-                self._queue(extras, packet)
-                return
-        self._dispatch(packet)
+        if extras is None:
+            self._dispatch(packet)
+            return
+        for listener in extras.incoming:
+            args = tuple(packet.data)
+            self.nsp.server.handlers.call(listener, args, self, _name(args[0]))
+        if extras.middlewares:
+            self._queue(extras, packet)
+        elif self._state is CONNECTED:  # unless a listener has ended it
+            self._dispatch(packet)
 
     def tell_outgoing(self, event: str, args: tuple[Any, ...]) -> None:
         """Call the listeners for every event that is sent to the client."""
@@ -355,18 +358,16 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
         if ack is None:
             encode = self.nsp.server.encoder.encode_event
             packet = encode(self.nsp.name, event, args, None, flags.compress)
-            self._tell_if_open(event, args)
-            self.send_packet(packet, volatile=flags.volatile)
-        else:
-            handlers = self.nsp.server.handlers
+            return self._post(packet, event, args, flags.volatile)
+        handlers = self.nsp.server.handlers
 
-            def done(error: Exception | None, answer: tuple[Any, ...]) -> None:
-                if flags.timeout is not None:
-                    handlers.call(ack, (error, *answer), socket=self, event=event)
-                elif error is None:  # without a time-out it has no argument for an error
-                    handlers.call(ack, answer, socket=self, event=event)
+        def done(error: Exception | None, answer: tuple[Any, ...]) -> None:
+            if flags.timeout is not None:
+                handlers.call(ack, (error, *answer), socket=self, event=event)
+            elif error is None:  # without a time-out it has no argument for an error
+                handlers.call(ack, answer, socket=self, event=event)
 
-            self._request(flags, event, args, done)
+        self._request(flags, event, args, done)
         return Drain((self.outbox,)) if self.outbox.congested else DONE
 
     def request_within(
@@ -390,13 +391,17 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
             return None
         ack = SocketAck(self, id, done, flags.timeout, server.engine.timers)
         self.expect_ack(id, ack)
-        self._tell_if_open(event, args)
-        self.send_packet(packet, volatile=flags.volatile)
+        self._post(packet, event, args, flags.volatile)
         return ack
 
-    def _tell_if_open(self, event: str, args: tuple[Any, ...]) -> None:
+    def _post(
+        self, packet: EncodedPacket, event: str, args: tuple[Any, ...], volatile: bool = False
+    ) -> Awaitable[None]:
+        """Queue an event for the client, unless it is gone, and tell who listens."""
         if self._extras is not None and self._state is not DISCONNECTED:
             self.tell_outgoing(event, args)
+        self.send_packet(packet, volatile)
+        return Drain((self.outbox,)) if self.outbox.congested else DONE
 
     def _dispatch(self, packet: Packet) -> None:
         nsp, data = self.nsp, packet.data
@@ -424,7 +429,7 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
     async def _ask(self, extras: Extras, waiting: deque[Packet]) -> None:
         """Ask the middlewares about every event that waits."""
         handlers = self.nsp.server.handlers
-        while waiting:
+        while waiting and self._state is CONNECTED:
             packet = waiting[0]
             name = _name(packet.data[0])
             try:
@@ -437,16 +442,16 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
             except BaseException as error:
                 waiting.popleft()
                 # Who listens knows that events are refused, and is told of each: no news for the log.
-                handlers.report(error, self, name, log_it=not self.has_listeners("error"))
+                listened = self.has_listeners("error") or self.nsp.handlers_of("error")
+                handlers.report(error, self, name, log_it=not listened)
                 self.fire("error", (error,))
-                if not isinstance(error, Exception):
+                if not is_contained(error):
                     extras.waiting = None
                     raise
                 continue
-            if self._state is not CONNECTED:
-                break
-            waiting.popleft()
-            self._dispatch(packet)
+            if self._state is CONNECTED:
+                waiting.popleft()
+                self._dispatch(packet)
         extras.waiting = None
 
     def _get_extras(self) -> Extras:
@@ -470,6 +475,9 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
 
     def _operator(self) -> BroadcastOperator:
         return BroadcastOperator(self.nsp, BroadcastOptions(except_=(self.id,)))
+
+    def _check_listener(self, event: str, listener: Listener) -> None:
+        check_takes(listener, 0, LIBRARY_EVENTS.get(event, MANY), "a listener")
 
     def _notify(self, listener: Listener, event: str, subject: Listener) -> None:
         handlers = self.nsp.server.handlers
