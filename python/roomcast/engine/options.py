@@ -122,6 +122,15 @@ class EngineOptions:
         return ()
 
     @property
+    def patience(self) -> float:
+        """Seconds that a connection may stay open at most though nothing reaches its client any more.
+
+        From the last ping that was answered to the one that is not: an answer may take twice the time-out, because another packet
+        starts it anew, and an upgrade starts the interval anew, once.
+        """
+        return 2 * (self.ping_interval + 2 * self.ping_timeout)
+
+    @property
     def compression_threshold(self) -> int | None:
         """The size from which on polling answers are compressed; ``None`` for never."""
         if self.http_compression is True:

@@ -9,6 +9,7 @@ from roomcast.server.methods import event
 from roomcast.server.namespace import Namespace
 from roomcast.server.operator import SocketOperator
 from roomcast.server.parent import ParentNamespace
+from roomcast.server.recovery import ConnectionStateRecovery, RecoveryFailure
 from roomcast.server.server import Server
 from roomcast.server.socket import Socket
 
@@ -18,9 +19,11 @@ __all__ = [
     "BroadcastOperator",
     "BroadcastOptions",
     "Client",
+    "ConnectionStateRecovery",
     "Handshake",
     "Namespace",
     "ParentNamespace",
+    "RecoveryFailure",
     "Server",
     "Socket",
     "SocketOperator",

@@ -60,16 +60,24 @@ class Adapter(EventEmitter):
     Attributes:
         nsp: The namespace.
         rooms: The room index.
+        recovers: Whether sockets may come back, see `recoverable`.
 
     Source:
         socket.io-adapter, ``Adapter``.
     """
+
+    recovers = False
 
     def __init__(self, nsp: "Namespace") -> None:
         """Begin without any socket."""
         super().__init__()
         self.nsp = nsp
         self.rooms: Rooms[Socket] = Rooms()
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether somebody may come back."""
+        return False
 
     def add(self, socket: "Socket", rooms: Iterable[str]) -> None:
         """Make a connected socket known, in the rooms that it has joined before."""

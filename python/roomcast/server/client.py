@@ -25,6 +25,8 @@ from roomcast._core import Decoder, Packet
 from roomcast.engine.connection import Connection
 from roomcast.engine.logs import printable
 from roomcast.errors import PacketError, PacketErrorKind
+from roomcast.server.recoverable import restore
+from roomcast.server.sessions import Session
 from roomcast.types import PacketType
 
 if TYPE_CHECKING:
@@ -242,8 +244,25 @@ class Client:
             self._join(nsp, auth)
 
     def _join(self, nsp: "Namespace", auth: Mapping[str, Any]) -> None:
+        if nsp.adapter.recovers and "pid" in auth:
+            self._pending[nsp.name] = None
+            self._server.handlers.run(self._rejoin(nsp, auth))
+            return
         socket = self._pending[nsp.name] = nsp.connect(self, auth)
         nsp.admit(socket)
+
+    async def _rejoin(self, nsp: "Namespace", auth: Mapping[str, Any]) -> None:
+        """Join a namespace with the session of a former connection, if that can be had."""
+        nsp.joining_began()
+        try:
+            restored = await restore(nsp, self, auth)
+            if nsp.name in self._pending:
+                socket = self._pending[nsp.name] = nsp.connect(self, auth, restored)
+                nsp.admit(socket)
+            elif isinstance(restored, Session):  # the connection has ended meanwhile
+                restored.keeper.persist_session(restored)
+        finally:
+            nsp.joining_ended()
 
     def _refuse(self, name: str, message: str) -> None:
         payload = {"message": message}

@@ -12,6 +12,9 @@ from roomcast.server.adapter import Adapter
 from roomcast.server.broadcast import BroadcastOperator, Emitter
 from roomcast.server.handlers import ErrorHook, is_contained
 from roomcast.server.methods import methods_of
+from roomcast.server.recoverable import RecoverableSocket, SessionAwareAdapter
+from roomcast.server.recovery import RecoveryFailure
+from roomcast.server.sessions import Session
 from roomcast.server.signatures import MANY, check_takes
 from roomcast.server.socket import LIBRARY_EVENTS, Socket
 
@@ -209,10 +212,27 @@ class Namespace(EventEmitter, Emitter):
         """Return the handlers of an event that all sockets share."""
         return self.shared_handlers.get(event, ())
 
-    def connect(self, client: "Client", auth: Mapping[str, Any]) -> Socket:
-        """Make a socket for a client; it is pending until `admit`."""
-        self._joining += 1
+    def connect(
+        self,
+        client: "Client",
+        auth: Mapping[str, Any],
+        restored: Session | RecoveryFailure | None = None,
+    ) -> Socket:
+        """Make a socket for a client; it is pending until `admit`.
+
+        Args:
+            client: The client.
+            auth: What it sent.
+            restored: What came of its wish for a session, if it had one.
+        """
+        self.joining_began()
+        if self.adapter.recovers:
+            return RecoverableSocket(self, client, auth, restored)
         return Socket(self, client, auth)
+
+    def joining_began(self) -> None:
+        """Learn that there will be a socket, so that the child of a dynamic namespace stays."""
+        self._joining += 1
 
     def joining_ended(self) -> None:
         """Learn that a pending socket was accepted, or is gone."""
@@ -237,12 +257,13 @@ class Namespace(EventEmitter, Emitter):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no socket, connected or pending."""
-        return not self._joining and not len(self.adapter.rooms)
+        """Whether there is no socket, connected or pending, and none that may come back."""
+        adapter = self.adapter
+        return not self._joining and not len(adapter.rooms) and not adapter.has_sessions
 
     def admit(self, socket: Socket) -> None:
         """Let a pending socket in, if all middlewares agree."""
-        if self.middlewares:
+        if self.middlewares and not (socket.recovered and self.server.skips_middlewares):
             self.server.handlers.run(self._ask(socket))
         else:
             self._accept(socket)
@@ -267,6 +288,9 @@ class Namespace(EventEmitter, Emitter):
                 return
             if not socket.client.is_pending(socket):
                 return
+        if isinstance(socket, RecoverableSocket) and not socket.can_recover():
+            socket.conn.close("forced close", "missed too much while its middlewares were asked")
+            return
         self._accept(socket)
 
     def _refuse(self, socket: Socket, payload: dict[str, Any]) -> None:
@@ -313,7 +337,8 @@ class Namespace(EventEmitter, Emitter):
         return self.adapter.server_side_emit(event, args, done, checked_timeout(timeout))
 
     def _new_adapter(self) -> Adapter:
-        return Adapter(self)
+        sessions = self.server.sessions
+        return Adapter(self) if sessions is None else SessionAwareAdapter(self, sessions)
 
     def _operator(self) -> BroadcastOperator:
         return BroadcastOperator(self)

@@ -16,6 +16,11 @@ from roomcast.engine.options import (
 )
 from roomcast.engine.origins import Cors, Origins
 from roomcast.engine.proxies import TrustedProxies
+from roomcast.server.recovery import (
+    OPTION as RECOVERY,
+    ConnectionStateRecovery,
+    read_connection_state_recovery,
+)
 from roomcast.types import Limits
 
 __all__ = ["Options", "ServerOptions", "read_options"]
@@ -41,6 +46,7 @@ class ServerOptions(TypedDict, total=False):
     trusted_proxies: Sequence[str] | TrustedProxies | None
     send_buffer_policy: SendBufferPolicy
     cleanup_empty_child_namespaces: bool
+    connection_state_recovery: bool | Mapping[str, Any] | ConnectionStateRecovery | None
     max_http_buffer_size: int
     limits: Limits
     default: Callable[[Any], Any] | None
@@ -54,6 +60,8 @@ class Options(EngineOptions):
         connect_timeout: Seconds until a connection must have joined its first namespace.
         cleanup_empty_child_namespaces: Whether the child of a dynamic namespace goes with its last socket. Differs from socket.io,
             where it stays by default: clients choose the names.
+        connection_state_recovery: Whether clients whose line has broken get their session back, with what they have missed:
+            ``True``, the fields of `ConnectionStateRecovery`, or ``None``.
         default: Called for an object that JSON does not know.
 
     Source:
@@ -62,6 +70,7 @@ class Options(EngineOptions):
 
     connect_timeout: float = 45.0
     cleanup_empty_child_namespaces: bool = True
+    connection_state_recovery: ConnectionStateRecovery | None = None
     default: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
@@ -71,6 +80,14 @@ class Options(EngineOptions):
             raise TypeError("cleanup_empty_child_namespaces must be True or False")
         if self.default is not None and not callable(self.default):
             raise TypeError("default must be callable")
+
+    @staticmethod
+    def read(given: dict[str, Any]) -> dict[str, Any]:
+        """Return options with the short forms of a program replaced; as `EngineOptions.read`."""
+        read = EngineOptions.read(given)
+        if RECOVERY in read:
+            read[RECOVERY] = read_connection_state_recovery(read[RECOVERY])
+        return read
 
 
 _LIMIT_OPTIONS: Final = ("max_http_buffer_size",)

@@ -16,6 +16,7 @@ from roomcast.server.handlers import ErrorHook, Handlers, is_contained
 from roomcast.server.namespace import Namespace
 from roomcast.server.options import ServerOptions, read_options
 from roomcast.server.parent import NamespacePredicate, ParentNamespace
+from roomcast.server.sessions import Sessions
 from roomcast.server.signatures import check_takes
 from roomcast.serving import Listening, listen, run
 
@@ -57,6 +58,11 @@ class Server(Namespace):
         self.parked = Parked(self.options.limits.max_pending_size)
         self.warned_of_own_room = False
         self.engine = Engine(self._on_connection, self.options)
+        recovery = self.options.connection_state_recovery
+        self.skips_middlewares = recovery is not None and recovery.skip_middlewares
+        self.sessions = (
+            None if recovery is None else Sessions(recovery, self.options.patience, self.engine)
+        )
         self._namespaces: dict[str, Namespace] = {"/": self}
         self._parents: list[ParentNamespace] = []
         self._kept: set[str] = set()

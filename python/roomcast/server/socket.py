@@ -34,6 +34,7 @@ from roomcast.server.catch_all import CatchAll, Extras
 from roomcast.server.handlers import Answer, ErrorHook, is_contained
 from roomcast.server.handshake import Handshake
 from roomcast.server.operator import PLAIN, SocketFlags, SocketOperator
+from roomcast.server.recovery import RecoveryFailure
 from roomcast.server.signatures import MANY, accepted, check_takes
 from roomcast.types import PacketType
 
@@ -113,6 +114,16 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
     def connected(self) -> bool:
         """Whether the socket takes part in its namespace."""
         return self._state in (SocketState.CONNECTED, SocketState.LEAVING)
+
+    @property
+    def recovered(self) -> bool:
+        """Whether the socket goes on where another connection of its client has broken; see ``connection_state_recovery``."""
+        return False
+
+    @property
+    def recovery_failure(self) -> RecoveryFailure | None:
+        """Why it does not, although its client has asked for it; ``None`` if it does, or has not asked."""
+        return None
 
     @property
     def conn(self) -> Connection:
@@ -282,7 +293,7 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
         try:
             self.fire("disconnecting", (reason, details))
         finally:
-            self.nsp.adapter.del_all(self.id)
+            self._depart(reason)
             self._state = SocketState.DISCONNECTED
             self.client.remove(self)
             self._fail_acks()
@@ -464,6 +475,9 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
             self.nsp.outgoing_observers.add(self)
         else:
             self.nsp.outgoing_observers.discard(self)
+
+    def _depart(self, reason: str) -> None:
+        self.nsp.adapter.del_all(self.id)
 
     def _fail_acks(self) -> None:
         acks, self._acks = self._acks, None
