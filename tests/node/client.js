@@ -8,7 +8,7 @@
 //                                                           how acknowledgements of an event are answered from now on; more
 //                                                           than once past the client's own guard
 //   {"socket": n, "op": "state", "call": k}
-//   {"socket": n, "op": "disconnect" | "close engine"}
+//   {"socket": n, "op": "connect" | "disconnect" | "close engine"}
 //   {"op": "reset"}                                         forget all sockets
 //   {"socket": n, "op": "raw", "text": …}                   one Engine.IO message, past the encoder
 //   {"socket": n, "op": "frame", "text": …}                 one frame of its WebSocket, past Engine.IO
@@ -94,6 +94,7 @@ const operations = {
   },
   raw: (n, { text }) => sockets.get(n).io.engine.write(text),
   frame: (n, { text }) => sockets.get(n).io.engine.transport.ws.send(text),
+  connect: (n) => sockets.get(n).connect(),
   disconnect: (n) => sockets.get(n).disconnect(),
   reset() {
     for (const socket of sockets.values()) {

@@ -28,6 +28,11 @@ function handle(io, log) {
     socket.on("disconnect", (reason) => log.push(["disconnect", reason]));
     socket.on("echo", (...args) => socket.emit("echo", ...args));
     socket.on("note", (...args) => log.push(["note", ...args]));
+    socket.on("enter", (room, done) => {
+      socket.join(room);
+      done();
+    });
+    socket.on("tell", (room, ...args) => (room ? io.to(room) : io).emit(...args));
     socket.on("close", () => socket.conn.close());
     socket.on("last words", (...args) => {
       socket.emit("last words", ...args);

@@ -90,6 +90,10 @@ class OfficialClient:
         """
         assert await self.ask("settle") == []
 
+    def connect(self) -> None:
+        """Connect again, after a disconnect."""
+        self.clients.send(socket=self.number, op="connect")
+
     def disconnect(self) -> None:
         self.clients.send(socket=self.number, op="disconnect")
 

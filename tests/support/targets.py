@@ -1,7 +1,7 @@
 """Servers for requests whose bytes matter: roomcast on either HTTP parser of uvicorn, and the reference in Node.js beside it.
 
-A test that passes on both shows that the test is right as well. All do the same: they echo ``echo``, log ``note``, close the
-engine's connection at ``close``, and after some ``last words``. The other half is ``tests/node/server.js``.
+A test that passes on both shows that the test is right as well. All do the same: they echo ``echo``, log ``note``, let the client
+``enter`` a room, ``tell`` everybody or a room, close the engine's connection at ``close``, and after some ``last words``. The other half is ``tests/node/server.js``.
 """
 
 import asyncio
@@ -27,7 +27,13 @@ __all__ = ["REFERENCE", "TARGETS", "ReferenceServers", "Target", "roomcast_targe
 REFERENCE: Final = "reference"
 TARGETS: Final = ("httptools", "h11", REFERENCE)
 
-MILLISECONDS: Final = ("ping_interval", "ping_timeout", "upgrade_timeout", "connect_timeout")
+MILLISECONDS: Final = (
+    "ping_interval",
+    "ping_timeout",
+    "upgrade_timeout",
+    "connect_timeout",
+    "max_disconnection_duration",
+)
 """Options that the reference counts in thousandths."""
 
 NAMES: Final = {"origins": "origin", "max_age": "maxAge"}
@@ -211,6 +217,14 @@ def handle(io: Server, log: list[Entry]) -> None:
     @io.event
     def note(socket: Socket, *args: Any) -> None:
         log.append(["note", *args])
+
+    @io.event
+    def enter(socket: Socket, room: str) -> None:
+        socket.join(room)
+
+    @io.event
+    def tell(socket: Socket, room: str | None, *args: Any) -> None:
+        (io.to(room) if room else io).emit(*args)
 
     @io.event
     def close(socket: Socket) -> None:

@@ -403,6 +403,9 @@ class Sessions:
             self._drop_event()
         if events:
             next_at = min(next_at, events[0].emitted_at + duration + self._window)
+        for emptied in (sessions, ended):
+            if not emptied:
+                emptied.clear()  # or its table stays as large as it ever was
         self.deadline = inf
         self._wake(next_at)
 
