@@ -6,9 +6,11 @@ from typing import Any, assert_type
 from roomcast import (
     BroadcastOperator,
     ConnectError,
+    ConnectionStateRecovery,
     Handshake,
     Limits,
     Namespace,
+    RecoveryFailure,
     Server,
     Socket,
     SocketOperator,
@@ -20,6 +22,9 @@ from roomcast.serving import Listening
 io = Server(ping_interval=25.0, limits=Limits(max_depth=10), default=str)
 Server(per_message_deflate=True)
 Server(per_message_deflate={"threshold": 512, "client_no_context_takeover": False})
+Server(connection_state_recovery=True)
+Server(connection_state_recovery={"max_packets": 1})
+Server(connection_state_recovery=ConnectionStateRecovery(max_disconnection_duration=5))
 assert_type(io.of("/chat"), Namespace)
 assert_type(io.asgi(), ASGIApp)
 assert_type(io.sockets, dict[str, Socket])
@@ -30,6 +35,8 @@ async def connection(socket: Socket) -> None:
     assert_type(socket.id, str)
     assert_type(socket.rooms, set[str])
     assert_type(socket.connected, bool)
+    assert_type(socket.recovered, bool)
+    assert_type(socket.recovery_failure, RecoveryFailure | None)
     assert_type(socket.data, dict[str, Any])
     assert_type(socket.handshake, Handshake)
     assert_type(socket.handshake.auth, Mapping[str, Any])
