@@ -137,6 +137,15 @@ class Counting:
     def __init__(self):
         self.numbers = []
         self.offset = None
+        self.begin()
+
+    @property
+    def is_whole(self):
+        """Whether nothing is missing of an event that has begun."""
+        return self._missing == 0
+
+    def begin(self):
+        """Begin with a new line, and an empty decoder."""
         self._header = None
         self._missing = 0
 
@@ -182,7 +191,7 @@ async def test_cut_line_at_every_byte(io, port_of):
         wish = reply.wish(client.offset)
         wire, again = await open_wire(port, wish)
         assert again.sid == reply.sid, io.engine.counters
-        client._missing, client._header = 0, None  # its decoder starts empty
+        client.begin()
         for message in again.before:
             client.take(message)
         assert client.numbers == list(range(emitted))
