@@ -39,7 +39,7 @@ def io():
 
 
 @pytest.mark.parametrize("pid", ANY, ids=repr)
-@pytest.mark.parametrize("offset", [*ANY[::5], ...], ids=repr)
+@pytest.mark.parametrize("offset", ["x", ...], ids=repr)
 async def test_recovery_of_nobody_is_a_new_connection(io, connect, pid, offset):
     raw = await connect(io)
     reply = await join(raw, {"pid": pid} | ({} if offset is ... else {"offset": offset}))

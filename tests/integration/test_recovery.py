@@ -205,6 +205,18 @@ async def test_a_room_gives_what_was_sent_to_it_since_it_was_joined(io, come):
     assert socket_of(io, third).rooms == {reply.sid, "a"}
 
 
+async def test_a_socket_that_changes_its_rooms_keeps_nothing_of_the_old_ones(io, come):
+    _, reply = await come()
+    socket = socket_of(io, reply)
+    for number in range(100):
+        io.emit("later")
+        socket.join(f"room {number}")
+        socket.leave(f"room {number}")
+    io.in_(reply.sid).sockets_join("a", "b")
+    io.in_(reply.sid).sockets_leave("b")
+    assert list(socket._joined) == ["a"]
+
+
 async def test_all_of_is_replayed_to_those_who_were_in_all(io, come):
     raw, reply = await come()
     socket_of(io, reply).join("a", "b")
