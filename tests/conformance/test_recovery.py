@@ -7,24 +7,14 @@ import pytest
 import pytest_asyncio
 
 from support.official_client import OfficialClient, OfficialClients
-from support.reference import missing_reference
+from support.served import WITH_OFFICIAL_CLIENTS
 from support.targets import REFERENCE, ReferenceServers, Target, roomcast_target
 
-pytestmark = [
-    pytest.mark.skipif(missing_reference() is not None, reason=str(missing_reference())),
-    pytest.mark.timeout(30),
-    pytest.mark.asyncio(loop_scope="module"),
-]
+pytestmark = WITH_OFFICIAL_CLIENTS
 
 
 OURS: Final = pytest.mark.parametrize("target", ["httptools"], indirect=True)
 """For what differs from the reference, or needs more than its servers do."""
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def node() -> AsyncIterator[OfficialClients]:
-    async with OfficialClients() as clients:
-        yield clients
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +94,7 @@ async def test_missed_events_come_back(
         await told(teller, "b", "another room", round_)
         await told(teller, sid, "private", round_, "é😀")
         await told(teller, None, "everybody")
-        client.order.clear()
+        client.record.clear()
         state = await back(client)
         assert (state["id"], state["recovered"]) == (sid, True)
         assert client.order == ["missed", "private", "everybody", "connect"]

@@ -122,9 +122,7 @@ class SessionAwareAdapter(Adapter):
                 self.sessions.store(self._index, position, packet, rooms, all_of, except_, ids)
         wait = self._push(packet, options)
         # After the push: what they emit comes behind this event, as its offset does.
-        if self.nsp.outgoing_observers:
-            for socket in self.select(options):
-                socket.tell_outgoing(event, args)
+        self._tell_outgoing(event, args, options)
         return wait
 
     def emit_to(
@@ -323,13 +321,6 @@ class RecoverableSocket(Socket):
     def recovery_failure(self) -> RecoveryFailure | None:
         """Why the socket does not go on with the session that its client asked for; ``None`` if it does, or has not asked."""
         return self._failure
-
-    @property
-    def rooms(self) -> set[str]:
-        """The rooms of the socket, its own (its id) included; a new set. Empty unless connected, or about to recover."""
-        if self._session is not None:
-            return {self.id, *self._early_rooms}
-        return super().rooms
 
     @property
     def is_new(self) -> bool:
