@@ -5,12 +5,14 @@ from roomcast.errors import (
     ConnectError,
     DisconnectedError,
     EncodeError,
+    HandlerError,
     MissingDependencyError,
     PacketError,
     PacketErrorKind,
     ReservedEventError,
     RoomcastError,
     UsageError,
+    ValidationError,
 )
 from roomcast.server import (
     AckReport,
@@ -32,6 +34,7 @@ __all__ = [
     "ConnectError",
     "DisconnectedError",
     "EncodeError",
+    "HandlerError",
     "Handshake",
     "Limits",
     "MissingDependencyError",
@@ -46,5 +49,6 @@ __all__ = [
     "Socket",
     "SocketOperator",
     "UsageError",
+    "ValidationError",
     "event",
 ]

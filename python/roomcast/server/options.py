@@ -44,6 +44,7 @@ class ServerOptions(TypedDict, total=False):
     max_http_buffer_size: int
     limits: Limits
     default: Callable[[Any], Any] | None
+    validate: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class Options(EngineOptions):
         cleanup_empty_child_namespaces: Whether the child of a dynamic namespace goes with its last socket. Differs from socket.io,
             where it stays by default: clients choose the names.
         default: Called for an object that JSON does not know.
+        validate: Whether the events of clients are validated by the annotations of the handlers that do not say it themselves.
 
     Source:
         socket.io, ``ServerOptions``.
@@ -63,12 +65,14 @@ class Options(EngineOptions):
     connect_timeout: float = 45.0
     cleanup_empty_child_namespaces: bool = True
     default: Callable[[Any], Any] | None = None
+    validate: bool = False
 
     def __post_init__(self) -> None:
         EngineOptions.__post_init__(self)
         check_seconds(self, "connect_timeout")
-        if not isinstance(self.cleanup_empty_child_namespaces, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError("cleanup_empty_child_namespaces must be True or False")
+        for name in ("cleanup_empty_child_namespaces", "validate"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False")
         if self.default is not None and not callable(self.default):
             raise TypeError("default must be callable")
 
