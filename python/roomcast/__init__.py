@@ -5,12 +5,14 @@ from roomcast.errors import (
     ConnectError,
     DisconnectedError,
     EncodeError,
+    HandlerError,
     MissingDependencyError,
     PacketError,
     PacketErrorKind,
     ReservedEventError,
     RoomcastError,
     UsageError,
+    ValidationError,
 )
 from roomcast.server import (
     AckReport,
@@ -35,6 +37,7 @@ __all__ = [
     "ConnectionStateRecovery",
     "DisconnectedError",
     "EncodeError",
+    "HandlerError",
     "Handshake",
     "Limits",
     "MissingDependencyError",
@@ -50,5 +53,6 @@ __all__ = [
     "Socket",
     "SocketOperator",
     "UsageError",
+    "ValidationError",
     "event",
 ]

@@ -1,7 +1,7 @@
 """The exceptions of roomcast, in one tree.
 
-The type says whose fault it is: `PacketError` is the peer's (it sent something that no packet may look like), everything
-that derives from `UsageError` is the caller's and is raised at the call that caused it.
+The type says whose fault it is: `PacketError` is the peer's (it sent something that no packet may look like), so is
+`ValidationError` (it sent something else than its handler takes), and everything that derives from `UsageError` is the caller's and is raised at the call that caused it.
 """
 
 from enum import StrEnum
@@ -12,12 +12,14 @@ __all__ = [
     "ConnectError",
     "DisconnectedError",
     "EncodeError",
+    "HandlerError",
     "MissingDependencyError",
     "PacketError",
     "PacketErrorKind",
     "ReservedEventError",
     "RoomcastError",
     "UsageError",
+    "ValidationError",
 ]
 
 
@@ -69,6 +71,32 @@ class PacketError(RoomcastError, ValueError):
         return f"{self.kind} at byte {self.offset}"
 
 
+class ValidationError(RoomcastError, ValueError):
+    """The arguments of a peer's event do not fit the handler that it is for.
+
+    A handler may raise it as well: the event is answered in the same way.
+
+    Attributes:
+        message: What is wrong; the client is told, where it asked for an acknowledgement.
+        path: Where, as in ``args[0].user.age``; ``args`` for all of them. The client is told this too.
+        event: The event's name; empty if a handler has raised it without.
+    """
+
+    message: str
+    path: str
+    event: str
+
+    def __init__(self, message: str, path: str = "args", event: str = "") -> None:
+        """Take what is wrong, where, and in which event."""
+        self.message = message
+        self.path = path
+        self.event = event
+        super().__init__(message, path, event)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
 class UsageError(RoomcastError):
     """The calling program asked for something that cannot be done."""
 
@@ -110,6 +138,10 @@ class ReservedEventError(UsageError, ValueError):
 
     def __str__(self) -> str:
         return f'"{self.event}" is a reserved event name'
+
+
+class HandlerError(UsageError, TypeError):
+    """A handler cannot be validated: its annotations mean nothing, or no client can send what they say."""
 
 
 class MissingDependencyError(UsageError, ImportError):

@@ -10,7 +10,7 @@ removes others, and an emitter without listeners owns nothing but one empty slot
 from collections.abc import Callable
 from typing import Any, Final, Self, TypeVar, overload
 
-__all__ = ["EventEmitter", "Listener"]
+__all__ = ["STANDS_FOR", "EventEmitter", "Listener"]
 
 Listener = Callable[..., Any]
 """Any callable; what it may return is said by the event."""
@@ -19,6 +19,9 @@ ListenerT = TypeVar("ListenerT", bound=Listener)
 
 NEW_LISTENER: Final = "newListener"
 REMOVE_LISTENER: Final = "removeListener"
+
+STANDS_FOR: Final = "__roomcast_listener__"
+"""The attribute of a function that is called in the place of a listener: the listener, as which it is known to programs."""
 
 
 class _Once:
@@ -100,17 +103,14 @@ class EventEmitter:
                 self._remove(event, entry)
             return self
         for entry in reversed(entries):
-            if listener in (entry, entry.listener if isinstance(entry, _Once) else None):
+            if listener in (entry, _given(entry)):
                 self._remove(event, entry)
                 break
         return self
 
     def listeners(self, event: str) -> list[Listener]:
         """Return the listeners of an event in the order in which they are called; a new list."""
-        return [
-            entry.listener if isinstance(entry, _Once) else entry
-            for entry in self._entries_of(event)
-        ]
+        return [_given(entry) for entry in self._entries_of(event)]
 
     def has_listeners(self, event: str) -> bool:
         """Say whether an event has any."""
@@ -157,6 +157,7 @@ class EventEmitter:
             raise TypeError(f"a listener must be callable, not {type(listener).__name__}")
 
     def _add(self, event: str, listener: Listener, entry: _Entry) -> None:
+        listener = _given(listener)
         self._check_listener(event, listener)
         # Before it is added, so that a listener for newListener does not hear of itself, as in Node.js.
         for observer in self._take(NEW_LISTENER):
@@ -178,6 +179,13 @@ class EventEmitter:
             self._entries[event] = left
         else:
             del self._entries[event]
-        subject = entry.listener if isinstance(entry, _Once) else entry
+        subject = _given(entry)
         for observer in self._take(REMOVE_LISTENER):
             self._notify(observer, event, subject)
+
+
+def _given(entry: _Entry) -> Listener:
+    """Return a listener as the program gave it."""
+    called = entry.listener if isinstance(entry, _Once) else entry
+    listener: Listener = getattr(called, STANDS_FOR, called)
+    return listener

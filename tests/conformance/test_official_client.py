@@ -26,6 +26,21 @@ async def test_basic_emit_carries_several_arguments(io: Server, clients: Officia
     assert (await client.state())["transport"] == "websocket"
 
 
+async def test_client_is_told_what_does_not_fit(io: Server, clients: OfficialClients) -> None:
+    @io.event(validate=True)
+    def say(socket: Socket, text: str, picture: bytes) -> int:
+        return len(text) + len(picture)
+
+    client = await clients.connect()
+    assert await client.ask("say", "héllo", b"\x00") == [6]
+    (refusal,) = await client.ask("say", "hello", "no bytes")
+    assert refusal == {
+        "error": "validation",
+        "path": "args[1]",
+        "message": "Expected `bytes`, got `str`",
+    }
+
+
 async def test_client_emit_carries_several_arguments(io: Server, clients: OfficialClients) -> None:
     got: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
     client = await clients.connect()

@@ -62,6 +62,21 @@ def test_readme_codec_example_runs():
     assert names["encode"]
 
 
+def test_readme_checked_example_runs():
+    names: dict[str, object] = {}
+    exec(compile(block("class ClientToServer"), "README.md", "exec"), names)
+    assert names["io"].handlers_of("say")
+
+
+def test_validation_page_runs():
+    page = (Path(__file__).parents[2] / "docs" / "validation.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 3
+    names: dict[str, object] = {"__name__": "page"}
+    for example in blocks:
+        exec(compile(example, "validation.md", "exec"), names)
+
+
 def test_readme_mounting_example_runs():
     names: dict[str, object] = {}
     program = block("io.asgi(api)") + block("api.mount(")

@@ -7,12 +7,13 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple, overload
 
 from roomcast.errors import AckTimeoutError, UsageError
 from roomcast.events import Listener
 from roomcast.server.acks import AckReport, checked_timeout
 from roomcast.server.adapter import BroadcastOptions
+from roomcast.typed import Event
 
 if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["EVERYBODY", "BroadcastOperator", "Broadcaster", "Emitter", "room_names"]
 
 EVERYBODY: Final = BroadcastOptions()
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 
 def room_names(rooms: tuple[str | Iterable[str], ...]) -> tuple[str, ...]:
@@ -135,11 +139,17 @@ class Emitter(Broadcaster):
         operator = self._operator()
         return operator.with_(replace(operator.options, timeout=checked_timeout(seconds)))
 
-    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]:
+    @overload
+    def emit(
+        self, event: Event[Any, *Ts], *args: *Ts, ack: Listener | None = None
+    ) -> Awaitable[None]: ...
+    @overload
+    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]: ...
+    def emit(self, event: Any, *args: object, ack: Listener | None = None) -> Awaitable[None]:
         """Send an event to every socket that is chosen, each once.
 
         Args:
-            event: The event's name; none of the reserved ones.
+            event: The event's name, none of the reserved ones; or its declaration in an event map (`roomcast.typed`).
             args: Anything that JSON knows, and bytes. They are encoded before the call returns.
             ack: Called with ``(error, responses)``: of each client the first argument of its answer, in order of arrival.
                 It needs a `timeout`.
@@ -169,7 +179,11 @@ class Emitter(Broadcaster):
         """Send an event named ``message``; otherwise as `emit`."""
         return self.emit("message", *args)
 
-    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[list[Any]]:
+    @overload
+    def emit_with_ack(self, event: Event[R, *Ts], *args: *Ts) -> Awaitable[list[R]]: ...
+    @overload
+    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[list[Any]]: ...
+    def emit_with_ack(self, event: Any, *args: object) -> Awaitable[list[Any]]:
         """Send an event and collect the answers; it needs a `timeout`.
 
         Returns:
@@ -200,7 +214,11 @@ class Emitter(Broadcaster):
         self._collect(event, args, done)
         return future
 
-    def emit_with_ack_report(self, event: str, *args: Any) -> Awaitable[AckReport]:
+    @overload
+    def emit_with_ack_report(self, event: Event[Any, *Ts], *args: *Ts) -> Awaitable[AckReport]: ...
+    @overload
+    def emit_with_ack_report(self, event: str, *args: Any) -> Awaitable[AckReport]: ...
+    def emit_with_ack_report(self, event: Any, *args: object) -> Awaitable[AckReport]:
         """Send an event and learn of every client whether it answered, was too late, or left; it needs a `timeout`.
 
         Returns:

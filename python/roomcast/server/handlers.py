@@ -2,7 +2,8 @@
 
 Whatever a handler does, the connection lives on: an exception is logged once, with the event and the socket's id, and handed
 to the hooks of `Server.on_error`. Only ``KeyboardInterrupt`` and ``SystemExit`` go on after that, because they are meant for the
-program. A task that is cancelled from outside (the loop ends) is not an error of its handler.
+program. A task that is cancelled from outside (the loop ends) is not an error of its handler. A `ValidationError` is the client's
+doing: of those of one address and event the first is logged, in a line.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from roomcast.engine.logs import printable
+from roomcast.engine.logs import Once, printable
+from roomcast.errors import ValidationError
 from roomcast.events import Listener
 from roomcast.server.tasks import start
 
@@ -32,16 +34,18 @@ class Answer:
     """The acknowledgement of one event, made of what its handlers return.
 
     It is sent once: the first result that is not ``None`` is the answer; if all handlers are done and none gave one, the answer
-    is empty. If one of them raised and none gave a result, there is no answer.
+    is empty. If one of them raised and none gave a result, there is no answer, unless it was a `ValidationError`: then the answer
+    is ``{"error": "validation", "path": …, "message": …}``, with what the first one says.
     """
 
-    __slots__ = ("_failed", "_id", "_open", "_socket")
+    __slots__ = ("_failed", "_id", "_open", "_refusal", "_socket")
 
     def __init__(self, socket: "Socket", id: int, handlers: int) -> None:
         self._socket: Socket | None = socket
         self._id = id
         self._open = handlers
         self._failed = False
+        self._refusal: dict[str, str] | None = None
 
     def returned(self, result: Any) -> None:
         """Take the result of one handler.
@@ -55,13 +59,23 @@ class Answer:
             if isinstance(result, tuple):
                 args = result  # pyright: ignore[reportUnknownVariableType]
             self._send(args)
-        elif not self._open and not self._failed:
-            self._send(())
+        elif not self._open:
+            self._end()
 
-    def raised(self) -> None:
+    def raised(self, error: BaseException) -> None:
         """Learn that one handler gave no result."""
         self._open -= 1
         self._failed = True
+        if isinstance(error, ValidationError) and self._refusal is None:
+            self._refusal = {"error": "validation", "path": error.path, "message": error.message}
+        if not self._open:
+            self._end()
+
+    def _end(self) -> None:
+        if self._refusal is not None:
+            self._send((self._refusal,))
+        elif not self._failed:
+            self._send(())
 
     def _send(self, args: tuple[Any, ...]) -> None:
         socket, self._socket = self._socket, None
@@ -75,6 +89,7 @@ class Handlers:
     def __init__(self) -> None:
         self._hooks: list[ErrorHook] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._misfits = Once()
 
     def add_hook(self, hook: ErrorHook) -> None:
         """Call a hook for every exception of a handler."""
@@ -146,10 +161,25 @@ class Handlers:
         self, error: BaseException, socket: "Socket | None", event: str, answer: Answer | None
     ) -> None:
         if answer is not None:
-            answer.raised()
-        self.report(error, socket, event)
+            answer.raised(error)
+        if isinstance(error, ValidationError) and socket is not None:
+            self._log_misfit(error, socket, event)
+            self.report(error, socket, event, log_it=False)
+        else:
+            self.report(error, socket, event)
         if isinstance(error, _FATAL):
             raise error
+
+    def _log_misfit(self, error: ValidationError, socket: "Socket", event: str) -> None:
+        address = printable(socket.conn.request.address)
+        if self._misfits.is_first(address, event):
+            log.info(
+                "%s does not fit its handler, from %s: %s at %s",
+                printable(event),
+                address,
+                printable(error.message),
+                printable(error.path),
+            )
 
     def _go_on(
         self,

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple, overload
 
-from roomcast.errors import ConnectError, EncodeError, ReservedEventError
+from roomcast.errors import ConnectError, EncodeError, ReservedEventError, UsageError
 from roomcast.events import EventEmitter, Listener
 from roomcast.server.acks import Done, checked_timeout, settler
 from roomcast.server.adapter import Adapter
@@ -14,9 +14,11 @@ from roomcast.server.handlers import ErrorHook, is_contained
 from roomcast.server.methods import methods_of
 from roomcast.server.recoverable import RecoverableSocket, SessionAwareAdapter
 from roomcast.server.recovery import RecoveryFailure
+from roomcast.server.registration import prepared
 from roomcast.server.sessions import Session
 from roomcast.server.signatures import MANY, check_takes
 from roomcast.server.socket import LIBRARY_EVENTS, Socket
+from roomcast.typed import Event
 
 if TYPE_CHECKING:
     from roomcast.server.client import Client
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Middleware", "Namespace"]
 
 ListenerT = TypeVar("ListenerT", bound=Listener)
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 Middleware = Callable[[Socket], Awaitable[Any] | None]
 """Called with a socket that wants to connect; raising refuses it. A function or a coroutine function."""
@@ -81,8 +85,8 @@ class Namespace(EventEmitter, Emitter):
         self.shared_handlers: dict[str, tuple[Listener, ...]] = {}
         self._joining = 0
         self._next_ack_id = 0
-        for event, handler in methods_of(self, Namespace):
-            self._handle(event, handler)
+        for event, handler, validate in methods_of(self, Namespace):
+            self._handle(event, handler, validate)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -122,26 +126,44 @@ class Namespace(EventEmitter, Emitter):
         return middleware
 
     @overload
+    def event(
+        self, event: Event[R, *Ts], /, *, validate: bool | None = None
+    ) -> Callable[
+        [Callable[[Socket, *Ts], R | Awaitable[R]]], Callable[[Socket, *Ts], R | Awaitable[R]]
+    ]: ...
+    @overload
     def event(self, handler: ListenerT, /) -> ListenerT: ...
     @overload
-    def event(self, name: str, /) -> Callable[[ListenerT], ListenerT]: ...
-    def event(self, handler: ListenerT | str, /) -> ListenerT | Callable[[ListenerT], ListenerT]:
-        """Handle an event of every socket of the namespace: a decorator, bare or with the event's name.
+    def event(
+        self, name: str | None = None, /, *, validate: bool | None = None
+    ) -> Callable[[ListenerT], ListenerT]: ...
+    def event(self, handler: Any = None, /, *, validate: bool | None = None) -> Any:
+        """Handle an event of every socket of the namespace: a decorator, bare or with the event's name or declaration.
 
         The handler gets ``(socket, *args)`` and is called after the socket's own. Bare, the function's name is the event.
         ``connect``, ``connection``, ``disconnecting`` and ``disconnect`` work too, the latter two with
         ``(socket, reason, details)`` or fewer parameters.
+
+        Args:
+            handler: The handler, the event's name, or its declaration in an event map (`roomcast.typed`).
+            validate: Whether the event's arguments are validated by the handler's annotations; the server's option ``validate``
+                unless told otherwise.
+
+        Raises:
+            HandlerError: If the handler's annotations cannot be validated.
+            MissingDependencyError: If a library is missing that they need.
+            TypeError: If the handler cannot be called with what the event brings.
+            UsageError: If an event of the library is to be validated.
         """
-        if isinstance(handler, str):
-            name = handler
+        if handler is not None and not isinstance(handler, str):
+            self._handle(handler.__name__, handler, validate)
+            return handler
 
-            def add(handler: ListenerT) -> ListenerT:
-                self._handle(name, handler)
-                return handler
+        def add(function: ListenerT) -> ListenerT:
+            self._handle(handler or function.__name__, function, validate)
+            return function
 
-            return add
-        self._handle(handler.__name__, handler)
-        return handler
+        return add
 
     def on_error(self, hook: ErrorHookT) -> ErrorHookT:
         """Call a hook for every exception that concerns a socket of this namespace; also a decorator.
@@ -311,9 +333,13 @@ class Namespace(EventEmitter, Emitter):
             for listener in self._take(event):
                 call(listener, (socket,), socket, event)
 
-    def _handle(self, name: str, handler: Listener) -> None:
+    def _handle(self, name: str, handler: Listener, validate: bool | None = None) -> None:
         if name in CONNECT_EVENTS:
             # Apart from the events that clients send, because a client may send one of this name.
+            if validate:
+                raise UsageError(
+                    f"{name!r} is an event of the library: there is nothing to validate"
+                )
             self.on(name, handler)
             return
         args = LIBRARY_EVENTS.get(name)
@@ -321,6 +347,8 @@ class Namespace(EventEmitter, Emitter):
             check_takes(handler, 1, MANY, f"a handler of {name}")
         else:
             check_takes(handler, 0, 1 + args, f"a handler of {name}")
+        default = self.server.options.validate
+        handler = prepared(handler, name, validate, default=default, with_socket=True)
         self.shared_handlers[name] = (*self.shared_handlers.get(name, ()), handler)
 
     def _check_listener(self, event: str, listener: Listener) -> None:

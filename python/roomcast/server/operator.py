@@ -2,16 +2,20 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple, overload
 
 from roomcast.events import Listener
 from roomcast.server.acks import checked_timeout
 from roomcast.server.broadcast import Broadcaster, BroadcastOperator
+from roomcast.typed import Event
 
 if TYPE_CHECKING:
     from roomcast.server.socket import Socket
 
 __all__ = ["PLAIN", "SocketFlags", "SocketOperator"]
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,13 @@ class SocketOperator(Broadcaster):
         """The same, with a time-out for the acknowledgement; as `Socket.timeout`."""
         return SocketOperator(self._socket, replace(self._flags, timeout=checked_timeout(seconds)))
 
-    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]:
+    @overload
+    def emit(
+        self, event: Event[Any, *Ts], *args: *Ts, ack: Listener | None = None
+    ) -> Awaitable[None]: ...
+    @overload
+    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]: ...
+    def emit(self, event: Any, *args: object, ack: Listener | None = None) -> Awaitable[None]:
         """Send an event as `Socket.emit` does; with a time-out ``ack`` is called with ``(error, *args)``.
 
         The error is ``None``, `AckTimeoutError` or `DisconnectedError`; with an error there are no arguments.
@@ -78,7 +88,11 @@ class SocketOperator(Broadcaster):
         """Send an event named ``message``; otherwise as `emit`."""
         return self.emit("message", *args)
 
-    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
+    @overload
+    def emit_with_ack(self, event: Event[R, *Ts], *args: *Ts) -> Awaitable[R]: ...
+    @overload
+    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]: ...
+    def emit_with_ack(self, event: Any, *args: object) -> Awaitable[Any]:
         """Get the client's answer as `Socket.emit_with_ack` does; with a time-out it raises `AckTimeoutError` if it is late."""
         return self._socket.request_within(self._flags, event, args)
 

@@ -50,6 +50,7 @@ class ServerOptions(TypedDict, total=False):
     max_http_buffer_size: int
     limits: Limits
     default: Callable[[Any], Any] | None
+    validate: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class Options(EngineOptions):
         connection_state_recovery: Whether clients whose line has broken get their session back, with what they have missed:
             ``True``, the fields of `ConnectionStateRecovery`, or ``None``.
         default: Called for an object that JSON does not know.
+        validate: Whether the events of clients are validated by the annotations of the handlers that do not say it themselves.
 
     Source:
         socket.io, ``ServerOptions``.
@@ -72,12 +74,14 @@ class Options(EngineOptions):
     cleanup_empty_child_namespaces: bool = True
     connection_state_recovery: ConnectionStateRecovery | None = None
     default: Callable[[Any], Any] | None = None
+    validate: bool = False
 
     def __post_init__(self) -> None:
         EngineOptions.__post_init__(self)
         check_seconds(self, "connect_timeout")
-        if not isinstance(self.cleanup_empty_child_namespaces, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError("cleanup_empty_child_namespaces must be True or False")
+        for name in ("cleanup_empty_child_namespaces", "validate"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False")
         if self.default is not None and not callable(self.default):
             raise TypeError("default must be callable")
 

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Awaitable, Iterable, Mapping
 from enum import Enum
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple, overload
 
 from roomcast._core import EncodedPacket, Packet
 from roomcast.engine.connection import Connection
@@ -26,16 +26,18 @@ from roomcast.engine.ids import generate_id
 from roomcast.engine.outbox import DONE, Drain
 from roomcast.engine.requests import Request
 from roomcast.errors import DisconnectedError, UsageError
-from roomcast.events import EventEmitter, Listener
+from roomcast.events import Listener
 from roomcast.server.acks import Ack, Done, SocketAck, checked_timeout, settler
 from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.broadcast import Broadcaster, BroadcastOperator, room_names
 from roomcast.server.catch_all import CatchAll, Extras
+from roomcast.server.emitter import SocketEmitter
 from roomcast.server.handlers import Answer, ErrorHook, is_contained
 from roomcast.server.handshake import Handshake
 from roomcast.server.operator import PLAIN, SocketFlags, SocketOperator
 from roomcast.server.recovery import RecoveryFailure
 from roomcast.server.signatures import MANY, accepted, check_takes
+from roomcast.typed import Event
 from roomcast.types import PacketType
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ __all__ = ["LIBRARY_EVENTS", "Socket"]
 
 LIBRARY_EVENTS: Final = {"disconnecting": 2, "disconnect": 2}
 """Events of a socket that no client can send, and the arguments that each has at most."""
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 
 class SocketState(Enum):
@@ -62,7 +67,7 @@ DISCONNECTED: Final = SocketState.DISCONNECTED
 """By themselves, because CPython 3.11 looks a member of an enumeration up in Python."""
 
 
-class Socket(EventEmitter, CatchAll, Broadcaster):
+class Socket(SocketEmitter, CatchAll, Broadcaster):
     """A client in a namespace. It belongs to its server's event loop.
 
     Its own `to`, `in_`, `except_` and `all_of` choose among the *others*: the socket itself is left out.
@@ -171,11 +176,17 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
             )
         return super().to(names)
 
-    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]:
+    @overload
+    def emit(
+        self, event: Event[Any, *Ts], *args: *Ts, ack: Listener | None = None
+    ) -> Awaitable[None]: ...
+    @overload
+    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]: ...
+    def emit(self, event: Any, *args: object, ack: Listener | None = None) -> Awaitable[None]:
         """Send an event to this client; dropped if it has disconnected.
 
         Args:
-            event: The event's name; none of the reserved ones.
+            event: The event's name, none of the reserved ones; or its declaration in an event map (`roomcast.typed`).
             args: Anything that JSON knows, and bytes. They are encoded before the call returns.
             ack: Asks the client for an acknowledgement; a function or a coroutine function, called with its arguments.
 
@@ -195,7 +206,11 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
         """Send an event named ``message``; otherwise as `emit`."""
         return self.emit("message", *args)
 
-    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
+    @overload
+    def emit_with_ack(self, event: Event[R, *Ts], *args: *Ts) -> Awaitable[R]: ...
+    @overload
+    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]: ...
+    def emit_with_ack(self, event: Any, *args: object) -> Awaitable[Any]:
         """Send an event and get the client's answer.
 
         Returns:
@@ -464,6 +479,10 @@ class Socket(EventEmitter, CatchAll, Broadcaster):
                 waiting.popleft()
                 self._dispatch(packet)
         extras.waiting = None
+
+    @property
+    def _validates(self) -> bool:
+        return self.nsp.server.options.validate
 
     def _get_extras(self) -> Extras:
         if self._extras is None:
