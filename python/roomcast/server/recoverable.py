@@ -332,7 +332,10 @@ class RecoverableSocket(Socket):
         """Whether it is not disconnected."""
         return self._state is not SocketState.DISCONNECTED
 
-    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]:
+    # mypy does not see that it takes whatever the two of the base take.
+    def emit(  # type: ignore[override]
+        self, event: Any, *args: object, ack: Listener | None = None
+    ) -> Awaitable[None]:
         """Send an event to this client, as `Socket.emit` does; while the line is broken it is kept for the time after."""
         return self.emit_within(PLAIN, event, args, ack)
 
