@@ -332,10 +332,7 @@ class RecoverableSocket(Socket):
         """Whether it is not disconnected."""
         return self._state is not SocketState.DISCONNECTED
 
-    # mypy does not see that it takes whatever the two of the base take.
-    def emit(  # type: ignore[override]
-        self, event: Any, *args: object, ack: Listener | None = None
-    ) -> Awaitable[None]:
+    def emit(self, event: Any, *args: object, ack: Listener | None = None) -> Awaitable[None]:
         """Send an event to this client, as `Socket.emit` does; while the line is broken it is kept for the time after."""
         return self.emit_within(PLAIN, event, args, ack)
 
