@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from support.api_scenarios import SCENARIOS
+from support.emit_scenarios import EMIT_SCENARIOS
+from support.life_scenarios import LIFE_SCENARIOS
 from support.official_client import OfficialClients
 from support.scenario_server import ReferenceServer, RoomcastServer
 from support.scenarios import Scenario, play
 from support.served import WITH_OFFICIAL_CLIENTS
 
 pytestmark = WITH_OFFICIAL_CLIENTS
+
+SCENARIOS = EMIT_SCENARIOS + LIFE_SCENARIOS
 
 DEVIATIONS = Path(__file__).parents[2] / "docs" / "deviations.md"
 

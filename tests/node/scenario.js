@@ -100,7 +100,9 @@ class Program {
         this.log.push([label, context.socket ? `<${context.socket.handshake.auth.name}>` : null, ...told.map((arg) => this.tell(arg))]);
       } else if (verb === "return") result = this.value(rest, context);
       else if (verb === "allow") return rest[0];
-      else if (verb === "wait") await sleep(rest[0]);
+      else if (verb === "only") {
+        if (args[0] !== rest[0]) return result;
+      } else if (verb === "wait") await sleep(rest[0]);
       else if (verb === "set") args[rest[0]] = rest[1];
       else if (verb === "refuse") throw Object.assign(new Error(rest[0]), rest.length > 1 ? { data: rest[1] } : {});
       else if (verb === "tell") {

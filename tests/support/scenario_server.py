@@ -24,6 +24,7 @@ Arguments are themselves, or one of
     ["do", chain]             evaluate a chain
     ["return", …]             acknowledge with these arguments
     ["allow", yes]            what a predicate says
+    ["only", value]           end here unless the first argument is this
     ["wait", seconds]         wait
     ["set", index, value]     change an argument
     ["refuse", text, data]    fail; in a middleware for connections with a `ConnectError`
@@ -50,6 +51,7 @@ from roomcast import (
 )
 from roomcast.serving import Listening
 from support.reference import NODE_DIRECTORY, pack, unpack
+from support.served import all_gone
 
 __all__ = ["Chain", "ReferenceServer", "RoomcastServer", "ScenarioServer", "bytes_of"]
 
@@ -116,6 +118,7 @@ class RoomcastServer:
         return log
 
     async def stop(self) -> None:
+        await all_gone(self.io)
         await self.io.close(timeout=0)
 
     def chain(self, chain: Chain, context: Context) -> Any:
@@ -217,6 +220,9 @@ class RoomcastServer:
                     result = tuple(self.value(rest, context))
                 case "allow":
                     return rest[0]
+                case "only":
+                    if args[0] != rest[0]:
+                        return result
                 case "wait":
                     await asyncio.sleep(rest[0])
                 case "set":

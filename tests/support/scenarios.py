@@ -135,7 +135,12 @@ class Play:
                     pass  # it disconnected meanwhile
 
     def transcript(self) -> Transcript:
-        ids = {client.id: f"<{who.partition('/')[0]}>" for who, client in self.clients.items()}
+        ids = {
+            entry[1]: f"<{who.partition('/')[0]}>"
+            for who, client in self.clients.items()
+            for entry in client.record
+            if entry[0] == "connect"
+        }
         heard = {who: client.record for who, client in self.clients.items()}
         return renamed({**heard, "server": self.log}, ids)
 

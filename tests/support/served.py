@@ -14,6 +14,7 @@ from support.reference import missing_reference
 __all__ = [
     "WITH_OFFICIAL_CLIENTS",
     "all_closed",
+    "all_gone",
     "eventually",
     "in_rooms",
     "reached",
@@ -41,8 +42,17 @@ async def served(io: Server, node: OfficialClients) -> AsyncIterator[OfficialCli
         yield node
     finally:
         node.reset("")
+        await all_gone(io)
         # uvicorn takes a fifth of a second to notice: too long to wait for after each test.
         _closing.append(io.close())
+
+
+async def all_gone(io: Server) -> None:
+    """Wait until no client is there any more.
+
+    asyncio loses a connection that it accepts while its port is closed, and such a transport warns when it is collected.
+    """
+    await eventually(lambda: not io.engine.connections)
 
 
 async def all_closed() -> None:
