@@ -6,10 +6,11 @@ from typing import Final
 from measured import OURS
 from servers import floor, node, python, socketioxide
 
-__all__ = ["ASYNC", "ASYNCIO", "COALESCED", "COMMANDS", "FLOOR", "NODE", "PEER", "RUST"]
+__all__ = ["ASYNC", "ASYNCIO", "COALESCED", "COMMANDS", "FLOOR", "NODE", "PEER", "RUST", "UVICORN"]
 
 ASYNC: Final = "roomcast, async def"
 ASYNCIO: Final = "roomcast, asyncio's loop"
+UVICORN: Final = "roomcast, uvicorn --ws"
 PEER: Final = "python-socketio"
 NODE: Final = "Node.js socket.io"
 RUST: Final = "socketioxide"
@@ -19,9 +20,10 @@ COALESCED: Final = "floor, coalesced"
 PING_INTERVAL: Final = 25.0
 
 COMMANDS: Final[dict[str, Callable[[], list[str]]]] = {
-    OURS: lambda: python(OURS, ws="direct", handlers="def"),
-    ASYNC: lambda: python(OURS, ws="direct", handlers="async"),
-    ASYNCIO: lambda: python(OURS, ws="direct", handlers="def", loop="asyncio"),
+    OURS: lambda: python(OURS, ws="alone", handlers="def"),
+    ASYNC: lambda: python(OURS, ws="alone", handlers="async"),
+    ASYNCIO: lambda: python(OURS, ws="alone", handlers="def", loop="asyncio"),
+    UVICORN: lambda: python(OURS, ws="direct", handlers="def"),
     PEER: lambda: python(PEER),
     NODE: lambda: node(PING_INTERVAL),
     RUST: socketioxide,

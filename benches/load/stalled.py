@@ -66,7 +66,7 @@ def _read_until(line: socket.socket, text: bytes) -> None:
 
 def _run(case: Mapping[str, Any], core: int, given: argparse.Namespace) -> Run:
     who = case["stalled"]
-    command = python(OURS, ws="direct", handlers="def", policy=POLICIES[who])
+    command = python(OURS, ws="alone", handlers="def", policy=POLICIES[who])
     held, dropped = 0, 0
 
     def look() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bench import Bench
-from contenders import ASYNC, ASYNCIO, COALESCED, COMMANDS, FLOOR, NODE, PEER, RUST
+from contenders import ASYNC, ASYNCIO, COALESCED, COMMANDS, FLOOR, NODE, PEER, RUST, UVICORN
 from generator import Workload, put
 from measured import OURS, Run, met, origin, quartiles, reached, spread_of, table, took
 from servers import Server
@@ -94,7 +94,7 @@ ROWS: Final = {
     ),
     "idle, 5 000 clients": Row(
         Workload("idle", 5000),
-        ALL,
+        (*ALL, UVICORN),
         (_most(8 * 1024, name="memory"), _most(300e-6, name="cpu_per_connect")),
     ),
 }
@@ -141,18 +141,20 @@ def _verdict(runs: list[Run], title: str, target: Target) -> list[str]:
     return [title, what, quartiles(of(OURS), scale), bound, met(values, target.bound * scale)]
 
 
-def _cells(runs: list[Run], name: str, scale: float) -> list[list[str]]:
-    """Return a row for each workload that has this, and a column for each server."""
+def _table(runs: list[Run], name: str, scale: float) -> str:
+    """Return a table with a row for each workload that has this, and a column for each server that has any."""
+    having = [run for run in runs if name in run]
+    peers = [peer for peer in COMMANDS if any(run["peer"] == peer for run in having)]
     rows = []
     for title, row in ROWS.items():
-        mine = [run for run in runs if run["workload"] == title and name in run]
+        mine = [run for run in having if run["workload"] == title]
         if mine:
             values = (
                 quartiles(took(mine, name, peer=peer), scale) if peer in row.peers else ""
-                for peer in COMMANDS
+                for peer in peers
             )
             rows.append([title, *values])
-    return rows
+    return table(("workload", *peers), rows)
 
 
 def _page(whole: dict[str, Any]) -> str:
@@ -166,15 +168,20 @@ def _page(whole: dict[str, Any]) -> str:
         f"The load of `roomcast bench` on one core, the server on another; payloads of 32 bytes unless said otherwise; "
         f"{settings['rounds']} rounds of {settings['seconds']:g} s a run, the servers in a new order each time. Medians, with "
         "quartiles over the rounds; both sides of a ratio are of one round. CPU is that of all threads of the server's process, from "
-        "schedstat. All servers speak WebSocket from the start, and nobody compresses. roomcast has `def` handlers under uvicorn "
-        "with `roomcast.uvicorn:WebSocketProtocol` and uvloop, if nothing else is said; python-socketio is under the same "
-        "uvicorn with its websockets-sansio. The floor (`load/peers/floor.rs`) is one call of the system for each delivery, or, "
+        "schedstat. All servers speak WebSocket from the start, and nobody compresses. roomcast has `def` handlers, and is "
+        "served by `io.listen` on uvloop, as `io.run` does, if nothing else is said; python-socketio is under the same uvicorn with "
+        "its websockets-sansio. The floor (`load/peers/floor.rs`) is one call of the system for each delivery, or, "
         f"coalesced, for each client and tick, without any protocol. Errors in all runs: {errors}. The clients kept their core "
         f"busy at most {busiest:.0%}."
     )
     targets = (
         "Targets in µs and KiB come from a calm machine with the same number of cores, on which the floor took 2.7, 0.14 and 0.87 "
         "µs for the three broadcasts and 0.45, 4.2, 0.45 and 0.58 µs for the four kinds of round trips: see below what it takes here."
+    )
+    connecting = (
+        "CPU a connect (upgrade, open, CONNECT, handler), µs; then memory a connection, KiB (RSS; the kernel's buffers are not in it). Under "
+        "a uvicorn of the application's own, the task of each request lasts as long as its connection wherever something stands around "
+        "the application, such as uvicorn's own proxy headers:"
     )
     parts = [
         "# WebSockets",
@@ -183,12 +190,12 @@ def _page(whole: dict[str, Any]) -> str:
         table(("workload", "what", "measured", "target", "verdict"), verdicts),
         targets,
         "CPU a delivery or round trip, µs:",
-        table(("workload", *COMMANDS), _cells(runs, "cpu", 1e6)),
-        "CPU a connect (upgrade, open, CONNECT, handler), µs, and memory a connection, KiB (RSS; the kernel's buffers are not in it):",
-        table(("workload", *COMMANDS), _cells(runs, "cpu_per_connect", 1e6)),
-        table(("workload", *COMMANDS), _cells(runs, "memory", 1 / 1024)),
+        _table(runs, "cpu", 1e6),
+        connecting,
+        _table(runs, "cpu_per_connect", 1e6),
+        _table(runs, "memory", 1 / 1024),
         "Deliveries or round trips, thousands a second:",
-        table(("workload", *COMMANDS), _cells(runs, "rate", 1e-3)),
+        _table(runs, "rate", 1e-3),
     ]
     return "\n\n".join(parts) + "\n"
 

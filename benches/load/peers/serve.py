@@ -1,10 +1,11 @@
 """One of the Python servers under uvicorn: python benches/load/peers/serve.py PEER [--option=…].
 
 It prints its port, and has the handlers of the loads. All peers get the same uvicorn; all else is their default. uvicorn's
-own WebSocket pings are off: Engine.IO has its own.
+own WebSocket pings are off: Engine.IO has its own. With --ws=alone roomcast is served by itself, as by `io.run`.
 """
 
 import argparse
+import asyncio
 import signal
 import socket
 from collections.abc import Callable
@@ -16,7 +17,7 @@ BACKLOG: Final = 4096
 DIRECT: Final = "roomcast.uvicorn:WebSocketProtocol"
 
 
-def _roomcast(given: argparse.Namespace) -> Any:
+def _server(given: argparse.Namespace) -> Any:
     from roomcast import Server  # noqa: PLC0415  a server must not hold the other's modules
 
     io = Server(ping_interval=given.ping_interval, send_buffer_policy=given.policy)
@@ -52,7 +53,11 @@ def _roomcast(given: argparse.Namespace) -> Any:
         print(max(sizes, default=0), io.engine.counters["dropped_packets"], flush=True)
 
     signal.signal(signal.SIGUSR1, tell)
-    return io.asgi()
+    return io
+
+
+def _roomcast(given: argparse.Namespace) -> Any:
+    return _server(given).asgi()
 
 
 def _socketio(given: argparse.Namespace) -> Any:
@@ -90,6 +95,20 @@ APPLICATIONS: Final[dict[str, Callable[[argparse.Namespace], Any]]] = {
 }
 
 
+def _serve_alone(given: argparse.Namespace) -> None:
+    """Serve roomcast as `io.run` does, on a loop of choice."""
+    import uvloop  # noqa: PLC0415  another loop must not hold it
+
+    async def main() -> None:
+        listening = await _server(given).listen(0)
+        print(listening.port, flush=True)
+        await asyncio.Event().wait()
+
+    factory = uvloop.new_event_loop if given.loop == "uvloop" else asyncio.SelectorEventLoop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+
+
 def _bind() -> socket.socket:
     plain = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     # asyncio turns Nagle's algorithm off only where the protocol is named.
@@ -103,12 +122,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("peer", choices=APPLICATIONS)
     parser.add_argument("--http", default="httptools")
-    parser.add_argument("--ws", default="websockets-sansio", help="or direct, for roomcast")
+    parser.add_argument(
+        "--ws", default="websockets-sansio", help="or direct, or alone, for roomcast"
+    )
     parser.add_argument("--loop", default="uvloop")
     parser.add_argument("--handlers", default="async", choices=("def", "async"))
     parser.add_argument("--policy", default="close")
     parser.add_argument("--ping-interval", type=float, default=25.0)
     given = parser.parse_args()
+    if given.ws == "alone":
+        _serve_alone(given)
     bound = _bind()
     print(bound.getsockname()[1], flush=True)
     config = uvicorn.Config(
