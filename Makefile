@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
+FLOOR := target/release/examples/floor
+SOCKETIOXIDE := target/peers/release/socketioxide-server
 RUST_SOURCES := Cargo.toml Cargo.lock rust/Cargo.toml $(shell find rust/src -name '*.rs')
 
 # All that the Python tests read.
@@ -84,9 +86,19 @@ bench: need-build need-node $(STAMPS)/extension $(STAMPS)/dev benches/node/node_
 	$(BIN)/python benches/report.py
 
 .PHONY: bench-load
-bench-load: need-build need-node $(STAMPS)/extension $(STAMPS)/dev tests/node_modules/.package-lock.json ## servers under load beside their peers, 12 minutes on two calm cores
-	$(BIN)/python benches/load/polling.py
-	$(BIN)/python benches/load/idle.py
+bench-load: need-build need-node $(STAMPS)/extension $(STAMPS)/dev bench-servers tests/node_modules/.package-lock.json ## servers under load beside their peers, 45 minutes on two calm cores
+	$(BIN)/python benches/load
+
+.PHONY: bench-servers
+bench-servers: need-build $(FLOOR) $(SOCKETIOXIDE)
+
+$(FLOOR): benches/load/peers/floor.rs $(RUST_SOURCES)
+	cargo build --release --locked --no-default-features --example floor
+	@touch $@
+
+$(SOCKETIOXIDE): $(wildcard benches/load/peers/socketioxide/*)
+	cargo build --release --locked --manifest-path benches/load/peers/socketioxide/Cargo.toml --target-dir target/peers
+	@touch $@
 
 .PHONY: docs
 docs: need-build $(STAMPS)/extension ## the documentation as HTML, in docs/_build/html

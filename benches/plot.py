@@ -1,16 +1,18 @@
-"""A picture of results: how many times as long as roomcast each peer takes, on a logarithmic scale."""
+"""Pictures of results, on logarithmic scales: how many times as long as roomcast each peer takes, and how something grows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from results import OURS, Group
+from timing import Spread
 
-__all__ = ["plot"]
+__all__ = ["plot", "plot_growth"]
 
 _STYLE: Final[Any] = {  # Matplotlib wants a dict of literal keys
     # The same results give the same file: no random ids, and text that stays text, which also keeps it small.
@@ -71,10 +73,50 @@ def plot(
             axis.tick_params(axis="y", length=0)
             axis.set_title(title, loc="left", fontweight="bold")
             axis.set_xlabel("time of roomcast = 1x; further right is slower")
-        handles, names = axes[0][0].get_legend_handles_labels()
-        figure.legend(
-            handles, names, loc="upper center", ncols=len(names), frameon=False, fontsize=8
-        )
-        figure.tight_layout(rect=(0, 0, 1, 0.94))
-        figure.savefig(path, format="svg", facecolor="white", metadata={"Date": None})
-        plt.close(figure)
+        _finish(figure, path)
+
+
+def plot_growth(
+    path: Path, panels: Mapping[str, Mapping[str, Mapping[int, Spread]]], unit: str
+) -> None:
+    """Write an SVG with a panel for each entry, and a line for each contender.
+
+    Args:
+        path: Where to.
+        panels: By the words of the horizontal axis, by contender, at each number the quartiles; at most seven contenders, the
+            first of which is roomcast.
+        unit: Of the quartiles.
+    """
+    with mpl.rc_context(_STYLE):
+        figure, axes = plt.subplots(1, len(panels), figsize=(9.6, 4), sharey=True, squeeze=False)
+        for axis, (title, lines) in zip(axes[0], panels.items(), strict=True):
+            axis.set_xscale("log")
+            axis.set_yscale("log")
+            for (name, points), (color, marker) in zip(
+                lines.items(), (("#111", "D"), *_MARKS[1:]), strict=False
+            ):
+                low, middle, high = zip(*points.values(), strict=True)
+                axis.fill_between(list(points), low, high, color=color, alpha=0.15, linewidth=0)
+                axis.plot(
+                    list(points), middle, color=color, marker=marker, markersize=5, label=name
+                )
+            numbers = list(next(iter(lines.values())))
+            axis.xaxis.set_major_locator(FixedLocator(numbers))
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axis.yaxis.set_minor_locator(NullLocator())
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.grid(color="#ddd")
+            axis.set_xlabel(title)
+        axes[0][0].set_ylabel(unit)
+        _finish(figure, path)
+
+
+def _finish(figure: Figure, path: Path) -> None:
+    """Put the legend above the panels, and write the file."""
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="upper center", ncols=len(names), frameon=False, fontsize=8)
+    figure.tight_layout(rect=(0, 0, 1, 0.94))
+    figure.savefig(path, format="svg", facecolor="white", metadata={"Date": None})
+    plt.close(figure)

@@ -12,7 +12,7 @@ from typing import Final
 
 from httptools import HttpResponseParser
 
-__all__ = ["Errors", "IdleClient", "PollingClient"]
+__all__ = ["CONNECT", "UPGRADE", "Errors", "IdleClient", "PollingClient"]
 
 Errors = Counter[str]
 """How often what went wrong."""

@@ -1,44 +1,25 @@
-"""Five thousand WebSockets that do nothing but answer heartbeats: python benches/load/idle.py.
+"""Five thousand WebSockets under plain ASGI that do nothing but answer heartbeats.
 
 What counts is the memory that a connection takes and the server's processor time a minute. Heartbeats come every 5 s for
-every server, five times as often as by default, so that twenty seconds show what they cost. Every server runs on one core and
-the clients on another; in each round every server has one run, in a new order, and only runs of one round are divided by each
-other. Takes five minutes; --rounds, --seconds and --clients make it shorter, and fewer than three rounds
-only print.
+every server, five times as often as by default, so that twenty seconds show what they cost.
 """
 
 import argparse
 import asyncio
-import json
-import random
-import sys
-import time
-from os import getpid, sched_setaffinity
-from pathlib import Path
+from collections.abc import Mapping
+from os import getpid
 from typing import Any, Final
 
 import uvloop
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from bench import Bench
 from clients import Errors, IdleClient
-from measured import (
-    LEAST_ROUNDS,
-    OURS,
-    Run,
-    load_average,
-    met,
-    origin,
-    quartiles,
-    save,
-    table,
-    took,
-)
-from servers import Server, cores, cpu_seconds, node, python, raise_open_files
+from measured import OURS, Run, met, origin, quartiles, spread_of, table, took
+from servers import Server, cpu_seconds, node, python
 
 from machine import Others
-from results import FOLDER
 from timing import ratios
+
+__all__ = ["IDLE"]
 
 PEER: Final = "python-socketio"
 NODE: Final = "Node.js socket.io"
@@ -46,6 +27,7 @@ PEERS: Final = (OURS, PEER, NODE)
 TARGET: Final = 1.0
 """In memory and in processor time roomcast is to be below python-socketio (issue 3)."""
 
+CLIENTS: Final = 5000
 PING_INTERVAL: Final = 5.0
 WS: Final = "websockets-sansio"
 """uvicorn's choice by itself where websockets is installed."""
@@ -114,21 +96,25 @@ async def _measure(server: Server, count: int, seconds: float) -> Run:
     }
 
 
-def _run(peer: str, core: int, given: argparse.Namespace, versions: dict[str, str]) -> Run:
-    average = load_average()
+def _run(case: Mapping[str, Any], core: int, given: argparse.Namespace) -> Run:
+    peer = case["peer"]
     command = (
         node(PING_INTERVAL)
         if peer == NODE
         else python(peer, http="httptools", ws=WS, ping_interval=PING_INTERVAL)
     )
     with Server(command, core) as server:
-        if peer == NODE:
-            versions.update(json.loads(server.line()))
-        measured = uvloop.run(_measure(server, given.clients, given.seconds))
-    return {"peer": peer, "load_average": average, **measured}
+        return uvloop.run(_measure(server, CLIENTS, given.seconds))
 
 
-def page(whole: dict[str, Any]) -> str:
+def _line(run: Run) -> str:
+    return (
+        f"{run['memory_per_connection'] / 1024:.1f} KiB a connection, {run['cpu_per_minute']:.2f} s a minute, "
+        f"{run['heartbeats_per_second']:.0f} heartbeats/s, clients {run['clients_busy']:.0%}, errors {run['errors']}"
+    )
+
+
+def _page(whole: dict[str, Any]) -> str:
     """Return the page of the results."""
     runs, settings = whole["runs"], whole["settings"]
     verdicts = []
@@ -137,8 +123,7 @@ def page(whole: dict[str, Any]) -> str:
         ("cpu_per_minute", "CPU a minute"),
     ):
         times = ratios(took(runs, name, peer=OURS), took(runs, name, peer=PEER))
-        spread_text = f"{times.median:.3f} ({times.q1:.3f} to {times.q3:.3f})"
-        verdicts.append([title, spread_text, f"< {TARGET:g}", met(times, TARGET)])
+        verdicts.append([title, spread_of(times), f"< {TARGET:g}", met(times, TARGET)])
     rows = []
     for peer in PEERS:
         mine = [run for run in runs if run["peer"] == peer]
@@ -174,7 +159,7 @@ def page(whole: dict[str, Any]) -> str:
     )
     parts = [
         "# Idle",
-        f"Written by load/idle.py. {origin(whole)}",
+        f"Written by benches/load. {origin(whole)}",
         how,
         table(("roomcast ÷ python-socketio", "ratio", "target", "verdict"), verdicts),
         table(head, rows),
@@ -182,43 +167,20 @@ def page(whole: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def main() -> None:
-    """Run, write the results, and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--clients", type=int, default=5000)
-    given = parser.parse_args()
-    raise_open_files(given.clients + FIRST + 200)
-    mine, core = cores()
-    sched_setaffinity(0, {mine})
-    order, versions = list(PEERS), dict[str, str]()
-    shuffle = random.Random(time.time_ns()).shuffle
-    runs: list[Run] = []
-    for number in range(given.rounds):
-        shuffle(order)
-        for peer in order:
-            run = _run(peer, core, given, versions)
-            runs.append({"round": number, **run})
-            print(
-                f"{number} {peer:17} {run['memory_per_connection'] / 1024:5.1f} KiB a connection, "
-                f"{run['cpu_per_minute']:.2f} s a minute, {run['heartbeats_per_second']:.0f} heartbeats/s, "
-                f"clients {run['clients_busy']:.0%}, others {run['others_cores']}, errors {run['errors']}",
-                flush=True,
-            )
-    if given.rounds < LEAST_ROUNDS:
-        return
-    settings = {
-        "rounds": given.rounds,
-        "seconds": given.seconds,
-        "clients": given.clients,
+IDLE: Final = Bench(
+    name="idle",
+    description="five thousand WebSockets under plain ASGI that answer pings; 5 minutes",
+    cases=[{"peer": peer} for peer in PEERS],
+    measure=_run,
+    line=_line,
+    page=_page,
+    settings={
+        "clients": CLIENTS,
         "ping_interval": PING_INTERVAL,
         "loop": "uvloop",
         "ws": WS,
-    }
-    text = page(save("idle", settings, runs, versions))
-    (FOLDER / "idle.md").write_text(text)
-    print(text)
-
-
-main()
+    },
+    rounds=3,
+    seconds=20.0,
+    files=CLIENTS + FIRST,
+)

@@ -6,27 +6,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from servers import beside_python
+
 from machine import commit, machine, versions
 from results import FOLDER
 from timing import Spread, spread
 
 __all__ = [
-    "LEAST_ROUNDS",
     "OURS",
     "Run",
+    "load",
     "load_average",
     "met",
     "origin",
     "quartiles",
+    "reached",
     "save",
+    "spread_of",
     "table",
     "took",
 ]
 
 OURS: Final = "roomcast"
-LEAST_ROUNDS: Final = 3
-"""Rounds from which on results are worth writing."""
-
 PACKAGES: Final = (
     "roomcast",
     "python-socketio",
@@ -42,25 +43,27 @@ Run = dict[str, Any]
 """What one run of one server measured, by name; `round` says with which other runs it may be compared."""
 
 
-def save(
-    name: str, settings: Mapping[str, object], runs: Sequence[Run], more: Mapping[str, str]
-) -> dict[str, Any]:
-    """Write the runs of a load to results/, and return what was written.
+def save(name: str, settings: Mapping[str, object], runs: Sequence[Run]) -> None:
+    """Write the runs of a load to results/.
 
     Args:
         name: Of the load.
         settings: What it was made with.
         runs: The runs, in their order.
-        more: Versions of what no Python package is.
     """
     whole = {
-        "machine_info": machine() | {"versions": versions(PACKAGES) | dict(more)},
+        "machine_info": machine() | {"versions": versions(PACKAGES) | beside_python()},
         "commit_info": commit(),
         "datetime": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": dict(settings),
         "runs": list(runs),
     }
     (FOLDER / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return what `save` has written."""
+    whole: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
     return whole
 
 
@@ -68,6 +71,11 @@ def took(runs: Iterable[Run], name: str, **which: object) -> list[float]:
     """Return one value of the runs of a server, in the order of the rounds."""
     chosen = [run for run in runs if all(run[key] == value for key, value in which.items())]
     return [run[name] for run in sorted(chosen, key=lambda run: run["round"])]
+
+
+def spread_of(times: Spread) -> str:
+    """Return a ratio as a table has it."""
+    return f"{_ratio(times.median)} ({_ratio(times.q1)} to {_ratio(times.q3)})"
 
 
 def quartiles(values: Sequence[float], scale: float = 1.0, unit: str = "") -> str:
@@ -79,6 +87,11 @@ def quartiles(values: Sequence[float], scale: float = 1.0, unit: str = "") -> st
 def met(times: Spread, target: float) -> str:
     """Return the verdict about a ratio that is to be at most ``target``."""
     return "met" if times.median <= target else f"missed by {times.median / target - 1:.1%}"
+
+
+def reached(times: Spread, target: float) -> str:
+    """Return the verdict about a ratio that is to be at least ``target``."""
+    return "met" if times.median >= target else f"missed by {1 - times.median / target:.1%}"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -105,6 +118,10 @@ def origin(whole: Mapping[str, Any]) -> str:
 def load_average() -> float:
     """Return the load average of the last minute."""
     return round(os.getloadavg()[0], 2)
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:.3g}"
 
 
 def _number(value: float) -> str:

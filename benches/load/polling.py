@@ -1,48 +1,31 @@
-"""A thousand clients on polling, an event a second each that the server echoes: python benches/load/polling.py.
+"""A thousand clients on polling, an event a second each that the server echoes.
 
-Each event is a POST, and a GET that was waiting for it. What counts is the server's processor time an event. Every server
-runs on one core and the clients on another; in each round every server has one run, in a new order, and only runs of one
-round are divided by each other. Takes six minutes; --rounds, --seconds and --clients make it shorter, and fewer than three rounds
-only print.
+Each event is a POST, and a GET that was waiting for it. What counts is the server's processor time an event.
 """
 
 import argparse
 import asyncio
-import random
 import statistics
-import sys
-import time
-from os import getpid, sched_setaffinity
-from pathlib import Path
+from collections.abc import Mapping
+from os import getpid
 from typing import Any, Final
 
 import uvloop
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from bench import Bench
 from clients import Errors, PollingClient
-from measured import (
-    LEAST_ROUNDS,
-    OURS,
-    Run,
-    load_average,
-    met,
-    origin,
-    quartiles,
-    save,
-    table,
-    took,
-)
-from servers import Server, cores, cpu_seconds, python, raise_open_files
+from measured import OURS, Run, met, origin, quartiles, spread_of, table, took
+from servers import Server, cpu_seconds, python
 
 from machine import Others
-from results import FOLDER
 from timing import ratios
+
+__all__ = ["POLLING"]
 
 PEER: Final = "python-socketio"
 FLOOR: Final = "uvicorn alone"
 PEERS: Final = (OURS, PEER, FLOOR)
 HTTP: Final = ("httptools", "h11")
+CLIENTS: Final = 1000
 TARGET: Final = 0.5
 """roomcast's processor time an event may be this much of python-socketio's (issue 3)."""
 
@@ -106,22 +89,27 @@ async def _measure(server: Server, count: int, seconds: float) -> Run:
     }
 
 
-def _run(peer: str, http: str, core: int, given: argparse.Namespace) -> Run:
-    average = load_average()
-    with Server(python(peer, http=http), core) as server:
-        measured = uvloop.run(_measure(server, given.clients, given.seconds))
-    return {"peer": peer, "http": http, "load_average": average, **measured}
+def _run(case: Mapping[str, Any], core: int, given: argparse.Namespace) -> Run:
+    with Server(python(case["peer"], http=case["http"]), core) as server:
+        return uvloop.run(_measure(server, CLIENTS, given.seconds))
 
 
-def page(whole: dict[str, Any]) -> str:
+def _line(run: Run) -> str:
+    return (
+        f"{run['cpu_per_event'] * 1e6:.0f} µs an event, p50 {run['latency_p50'] * 1e3:.2f} ms, "
+        f"p99 {run['latency_p99'] * 1e3:.2f} ms, {run['events_per_second']:.0f}/s, busy {run['server_busy']:.0%}, "
+        f"clients {run['clients_busy']:.0%}, errors {run['errors']}"
+    )
+
+
+def _page(whole: dict[str, Any]) -> str:
     """Return the page of the results."""
     runs, settings = whole["runs"], whole["settings"]
     verdicts, rows = [], []
     for http in HTTP:
         of = {peer: took(runs, "cpu_per_event", peer=peer, http=http) for peer in PEERS}
         times = ratios(of[OURS], of[PEER])
-        spread_text = f"{times.median:.3f} ({times.q1:.3f} to {times.q3:.3f})"
-        verdicts.append([http, spread_text, f"≤ {TARGET:g}", met(times, TARGET)])
+        verdicts.append([http, spread_of(times), f"≤ {TARGET:g}", met(times, TARGET)])
         for peer in PEERS:
             mine = [run for run in runs if (run["peer"], run["http"]) == (peer, http)]
 
@@ -158,7 +146,7 @@ def page(whole: dict[str, Any]) -> str:
     )
     parts = [
         "# Polling",
-        f"Written by load/polling.py. {origin(whole)}",
+        f"Written by benches/load. {origin(whole)}",
         how,
         table(("roomcast ÷ python-socketio, CPU an event", "ratio", "target", "verdict"), verdicts),
         table(head, rows),
@@ -166,44 +154,15 @@ def page(whole: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def main() -> None:
-    """Run, write the results, and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--clients", type=int, default=1000)
-    given = parser.parse_args()
-    raise_open_files(2 * given.clients + 200)
-    mine, core = cores()
-    sched_setaffinity(0, {mine})
-    order = [(peer, http) for http in HTTP for peer in PEERS]
-    shuffle = random.Random(time.time_ns()).shuffle
-    runs: list[Run] = []
-    for number in range(given.rounds):
-        shuffle(order)
-        for peer, http in order:
-            if peer == FLOOR and number % 2:
-                continue  # it varies little, and minutes are dear
-            run = _run(peer, http, core, given)
-            runs.append({"round": number, **run})
-            print(
-                f"{number} {peer:15} {http:9} {run['cpu_per_event'] * 1e6:6.0f} µs an event, "
-                f"p50 {run['latency_p50'] * 1e3:.2f} ms, p99 {run['latency_p99'] * 1e3:.2f} ms, "
-                f"{run['events_per_second']:.0f}/s, busy {run['server_busy']:.0%}, clients {run['clients_busy']:.0%}, "
-                f"others {run['others_cores']}, errors {run['errors']}",
-                flush=True,
-            )
-    if given.rounds < LEAST_ROUNDS:
-        return
-    settings = {
-        "rounds": given.rounds,
-        "seconds": given.seconds,
-        "clients": given.clients,
-        "loop": "uvloop",
-    }
-    text = page(save("polling", settings, runs, {}))
-    (FOLDER / "polling.md").write_text(text)
-    print(text)
-
-
-main()
+POLLING: Final = Bench(
+    name="polling",
+    description="a thousand clients on polling, an event a second each, echoed; 7 minutes",
+    cases=[{"peer": peer, "http": http} for http in HTTP for peer in PEERS],
+    measure=_run,
+    line=_line,
+    page=_page,
+    settings={"clients": CLIENTS, "loop": "uvloop"},
+    rounds=5,
+    seconds=10.0,
+    files=2 * CLIENTS,
+)

@@ -1,18 +1,34 @@
 """A server as a child process on a core of its own, and what /proc says about it. Linux only."""
 
+import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Final, Self
 
-__all__ = ["Server", "cores", "cpu_seconds", "node", "python", "raise_open_files"]
+__all__ = [
+    "Server",
+    "beside_python",
+    "cores",
+    "cpu_seconds",
+    "floor",
+    "node",
+    "python",
+    "raise_open_files",
+    "socketioxide",
+]
 
-HERE: Final = Path(__file__).parent
-NODE_MODULES: Final = HERE.parents[1] / "tests" / "node_modules"
+PEERS: Final = Path(__file__).parent / "peers"
+ROOT: Final = PEERS.parents[2]
+NODE_MODULES: Final = ROOT / "tests" / "node_modules"
+FLOOR: Final = ROOT / "target" / "release" / "examples" / "floor"
+SOCKETIOXIDE: Final = ROOT / "target" / "peers" / "release" / "socketioxide-server"
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 START: Final = 20.0
@@ -20,11 +36,11 @@ START: Final = 20.0
 
 
 def cores() -> tuple[int, int]:
-    """Return the core of the load generator and that of the servers; a machine with one core cannot measure this."""
-    mine, *others = sorted(os.sched_getaffinity(0))
+    """Return the core of the servers and that of the load generator; a machine with one core cannot measure this."""
+    first, *others = sorted(os.sched_getaffinity(0))
     if not others:
         sys.exit("two cores are needed: one for the server, one for its clients")
-    return mine, others[0]
+    return first, others[0]
 
 
 def raise_open_files(least: int) -> None:
@@ -38,12 +54,45 @@ def raise_open_files(least: int) -> None:
 def python(peer: str, **options: object) -> list[str]:
     """Return the command of a Python server."""
     given = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    return [sys.executable, str(HERE / "serve.py"), peer, *given]
+    return [sys.executable, str(PEERS / "serve.py"), peer, *given]
 
 
 def node(ping_interval: float) -> list[str]:
     """Return the command of the Node.js server."""
-    return ["node", str(HERE / "serve.js"), str(ping_interval)]
+    return ["node", str(PEERS / "serve.js"), str(ping_interval)]
+
+
+def socketioxide() -> list[str]:
+    """Return the command of the server in Rust."""
+    return [str(_built(SOCKETIOXIDE))]
+
+
+def floor(how: str) -> list[str]:
+    """Return the command of the floor.
+
+    Args:
+        how: ``send`` or ``coalesce``.
+    """
+    return [str(_built(FLOOR)), how]
+
+
+def _built(program: Path) -> Path:
+    if not program.exists():
+        sys.exit(f"{program.relative_to(ROOT)} is missing: make bench-servers")
+    return program
+
+
+def beside_python() -> dict[str, str]:
+    """Return the versions of the peers that are no Python packages."""
+    node_version = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True)
+    package = json.loads((NODE_MODULES / "socket.io" / "package.json").read_text())
+    locked = tomllib.loads((PEERS / "socketioxide" / "Cargo.lock").read_text())["package"]
+    (crate,) = [crate["version"] for crate in locked if crate["name"] == "socketioxide"]
+    return {
+        "Node.js": node_version.stdout.strip().removeprefix("v"),
+        "socket.io": package["version"],
+        "socketioxide": crate,
+    }
 
 
 def cpu_seconds(pid: int) -> float:
@@ -96,8 +145,9 @@ class Server:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def line(self) -> str:
-        """Return the next line that it prints."""
+    def ask(self, number: signal.Signals) -> str:
+        """Send a signal that it answers by a line, and return that."""
+        os.kill(self.pid, number)
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 

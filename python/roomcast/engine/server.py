@@ -40,6 +40,7 @@ from roomcast.engine.options import EngineOptions
 from roomcast.engine.outbox import new_flusher
 from roomcast.engine.places import Place, Places
 from roomcast.engine.polling import Polling
+from roomcast.engine.reads import keep_reads_on_heap
 from roomcast.engine.requests import Request
 from roomcast.engine.upgrade import Probe
 from roomcast.engine.websocket import ASGIWebSocket
@@ -92,6 +93,7 @@ class Engine(EventEmitter):
             options: The options.
         """
         super().__init__()
+        keep_reads_on_heap()
         self.options = options
         self.connections: dict[str, Connection] = {}
         self.counters: Counter[str] = Counter()

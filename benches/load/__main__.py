@@ -1,0 +1,15 @@
+"""Put one kind of load on servers beside their peers: python benches/load polling, or without a name for all of them."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench import main
+from growth import GROWTH
+from idle import IDLE
+from polling import POLLING
+from stalled import STALLED
+from websockets import WEBSOCKETS
+
+main([POLLING, IDLE, WEBSOCKETS, GROWTH, STALLED])
