@@ -241,8 +241,7 @@ class Engine:
             return
         if unit is None:
             transport.close()
-            if self._said_goodbye is not None and not self._said_goodbye.done():
-                self._said_goodbye.set_result(None)
+            self._goodbye_is_over()
         elif self._held is not None:
             self._held.append(unit)
         else:
@@ -314,3 +313,8 @@ class Engine:
             if transport is not None:
                 transport.abort()
         self._line.end(self._wire)
+        self._goodbye_is_over()
+
+    def _goodbye_is_over(self) -> None:
+        if self._said_goodbye is not None and not self._said_goodbye.done():
+            self._said_goodbye.set_result(None)

@@ -150,10 +150,10 @@ class Socket(EventEmitter, AnyListeners):
             Something to await until the server has noticed the end of the connection, or to ignore. It raises what a listener
             or the application has raised and nobody has seen yet.
         """
+        self.active = False
         if self.connected:
             self._send_packet(PacketType.DISCONNECT)
             self.ended(CLIENT_DISCONNECT)
-        self.active = False
         self.manager.close_if_idle()
         return _Ending(self)
 
