@@ -345,7 +345,7 @@ async def test_polling_moves_to_a_websocket(io: Server, side: Side) -> None:
         client.emit("echo", number)
     assert [(await client.next("number"))[0] for _ in range(40)] == list(range(40))
     async with asyncio.timeout(5):
-        while (await client.state())["transport"] != "websocket":
+        while (await client.state())["transport"] != "websocket":  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert await client.ask("settle") == []
 

@@ -68,10 +68,11 @@ class Clock:
 
         Raises:
             ValueError: If it is negative.
+            UsageError: If the clock is that of another loop.
         """
         if seconds < 0:
             raise ValueError("time does not go back")
-        loop = asyncio.get_running_loop()
+        loop = self._loop()
         arrived = loop.create_future()
         timer = loop.call_at(self._now + seconds, _finish, arrived)
         self._moving += 1
@@ -84,9 +85,14 @@ class Clock:
 
     async def settle(self) -> None:
         """Let everything happen that needs no time, until everybody waits for a timer or for the world outside."""
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        settled: asyncio.Future[None] = self._loop().create_future()
         self._settling.append(settled)
         await settled
+
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        if running_clock() is not self:
+            raise UsageError("this is the clock of another event loop than the one that is running")
+        return asyncio.get_running_loop()
 
     # What follows is for the loop.
 

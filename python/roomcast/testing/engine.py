@@ -251,13 +251,15 @@ class Engine:
         """Move from polling to a WebSocket; where that fails, the connection stays where it is."""
         answer: asyncio.Future[str | bytes] = asyncio.get_running_loop().create_future()
 
-        def on_message(message: str | bytes) -> None:
-            polling.stop()  # before the answer to its GET, which is on its way, makes it ask once more
+        def settle(message: str | bytes) -> None:
+            if message == "3probe":
+                polling.stop()  # before the answer to its GET makes it ask once more
             if not answer.done():
                 answer.set_result(message)
 
         websocket = self._websocket()
-        websocket.on_message = on_message
+        websocket.on_message = settle
+        websocket.on_end = lambda: settle("")
         try:
             await websocket.open()
         except Exception:  # noqa: BLE001  as in a browser: nobody minds
@@ -276,6 +278,7 @@ class Engine:
         self._retired[-1] = polling
         self._transport = websocket
         websocket.on_message = self._wire.feed
+        websocket.on_end = self._wire.end
         websocket.write(("5",))
         held, self._held = self._held, None
         for unit in held:

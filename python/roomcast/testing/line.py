@@ -12,7 +12,7 @@ middle of somebody else's emit. A packet is what it is to Socket.IO: its text an
     `stall`       all wait, until `resume`                      incoming: the server, which stands before a client that
                                                                 does not read; outgoing: its heartbeat
     `Line.cut`    all are lost, both ways, from now on          nobody, until their heartbeats do
-    `Line.reset`  all are lost, both ways                       both at once: ``transport close``
+    `Line.reset`  all are lost, both ways                       both at once
     ============  ============================================  =======================================================
 
 `drop` and `duplicate` count the packets of Socket.IO: heartbeats and the handshake of Engine.IO pass them.
@@ -215,7 +215,10 @@ class Line:
             self.outgoing.discard()
 
     def reset(self) -> None:
-        """End the connection at once, for both: ``transport close``. A process that was killed, or a network that was left."""
+        """End the connection at once, for both: a process that was killed, or a network that was left.
+
+        The reason is ``transport close``; for a server whose poll waited it is ``transport error``.
+        """
         if self._on_reset is not None:
             self._on_reset()
 

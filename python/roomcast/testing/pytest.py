@@ -11,6 +11,7 @@ from typing import Any, Final, Unpack
 import pytest
 import pytest_asyncio
 
+from roomcast.errors import UsageError
 from roomcast.testing.clock import Clock, new_event_loop, running_clock
 from roomcast.testing.manager import Manager, connect as new_client
 from roomcast.testing.options import App, ConnectOptions
@@ -55,9 +56,19 @@ class Connector:
     def __init__(self) -> None:
         """Take care of no client yet."""
         self._managers: list[Manager] = []
+        self._loop = asyncio.get_running_loop()
 
     def __call__(self, app: App, nsp: str = "/", **options: Unpack[ConnectOptions]) -> Socket:
-        """Return a client; as `roomcast.testing.connect`."""
+        """Return a client; as `roomcast.testing.connect`.
+
+        Raises:
+            UsageError: If the test runs in another loop than its fixtures.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError(
+                "the fixture connect lives in another event loop than the test: asyncio_default_fixture_loop_scope"
+                " and the loop_scope of the test must be the same"
+            )
         socket = new_client(app, nsp, **options)
         self._managers.append(socket.manager)
         return socket

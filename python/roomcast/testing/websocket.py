@@ -42,6 +42,7 @@ class WebSocket:
 
     Attributes:
         on_message: Gets every message; that is the wire, but for one that is being tried.
+        on_end: Called once, when the application has ended it after it had accepted; as above.
         error: What the application has raised after it had accepted.
     """
 
@@ -61,6 +62,7 @@ class WebSocket:
             wire: What it goes over.
         """
         self.on_message: Callable[[str | bytes], None] = wire.feed
+        self.on_end: Callable[[], None] = wire.end
         self.error: BaseException | None = None
         self._app = app
         self._scope = scope
@@ -145,7 +147,7 @@ class WebSocket:
             if not self._closed and not accepted.cancelled() and accepted.done():
                 self._closed = True
                 if accepted.exception() is None:
-                    self._wire.end()
+                    self.on_end()
 
     async def _receive(self) -> Message:
         while not self._inbox:
@@ -188,7 +190,7 @@ class WebSocket:
             self._refuse(403)  # what ASGI servers make of a close before the accept
             return
         self._closed = True
-        self._wire.end()
+        self.on_end()
         # A server that has closed waits for no answer of the client, whatever the line is like.
         self.close()
 

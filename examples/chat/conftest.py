@@ -1,0 +1,3 @@
+"""Load the fixtures of the test kit."""
+
+pytest_plugins = ["roomcast.testing.pytest"]
