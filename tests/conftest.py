@@ -5,8 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["roomcast.testing.pytest", "pytester"]
-
 
 @pytest.fixture
 def collected() -> Iterator[None]:

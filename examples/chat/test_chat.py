@@ -1,4 +1,7 @@
-"""The chat without a port and without a browser: `pytest examples/chat --durations=0` shows what each test takes."""
+"""The chat without a port and without a browser; ``pytest examples/chat --durations=0 -vv`` shows what each test takes.
+
+The fixtures are those of ``pytest_plugins = ["roomcast.testing.pytest"]``, which stands in the repository's ``conftest.py``.
+"""
 
 from typing import Any
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import time
 
 import pytest
@@ -473,3 +474,41 @@ def test_one_server_serves_one_loop_after_the_other(io: Server) -> None:
     testing.run(come_back())
     testing.run(come_back())
     assert ends == [*["transport close"] * 2, *["client namespace disconnect"] * 2]
+
+
+async def test_a_session_comes_back_with_its_id_and_its_offset(clock: Clock) -> None:
+    connects: list[dict] = []
+
+    async def recovering(scope, receive, send) -> None:
+        """Speak what a server with connection state recovery speaks."""
+        await receive()
+        await send({"type": "websocket.accept"})
+        opened = {"sid": "engine", "upgrades": [], "pingInterval": 25000, "pingTimeout": 20000}
+        await send({"type": "websocket.send", "text": "0" + json.dumps(opened)})
+        connect = (await receive())["text"]
+        connects.append(json.loads(connect.removeprefix("40") or "{}"))
+        if len(connects) > 1:
+            await send({"type": "websocket.send", "text": '42["missed","Abcdefg.2"]'})
+        await send({"type": "websocket.send", "text": '40{"sid":"socket","pid":"private"}'})
+        await send({"type": "websocket.send", "text": '42["kept",1,"Abcdefg.1"]'})
+        await send({"type": "websocket.send", "text": '42["volatile","a text"]'})
+        await receive()
+
+    order: list[str] = []
+    client = testing.connect(recovering, auth={"token": 7})
+    client.on("connect", lambda: order.append("connect"))
+    client.on("missed", lambda: order.append("missed"))
+    async with client:
+        assert not client.recovered
+        assert await client.wait_for("kept") == 1
+        assert await client.wait_for("volatile") == "a text"
+        client.line.reset()
+        assert await client.wait_for("disconnect") == "transport close"
+        await client.reconnect()
+        assert client.recovered
+        assert client.id == "socket"
+        await clock.settle()
+        assert [event for event, *_ in client.received] == ["missed", "kept", "volatile"]
+    session = {"pid": "private", "offset": "Abcdefg.1", "token": 7}
+    assert connects == [{"token": 7}, session]
+    assert order == ["connect", "missed", "connect"]

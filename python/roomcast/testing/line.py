@@ -33,11 +33,7 @@ BINARY: Final = ("45", "46")
 
 
 class Direction:
-    """One way of a line. It belongs to the loop of its client.
-
-    Attributes:
-        waiting: How many packets are on their way.
-    """
+    """One way of a line. It belongs to the loop of its client."""
 
     def __init__(self) -> None:
         """Take a direction in which nothing goes wrong."""

@@ -1,3 +1,0 @@
-"""Load the fixtures of the test kit."""
-
-pytest_plugins = ["roomcast.testing.pytest"]
