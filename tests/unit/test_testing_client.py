@@ -117,6 +117,35 @@ async def test_auth_may_be_a_function_or_a_coroutine_function(io: Server) -> Non
         assert server_socket(io, client).handshake.auth["token"] == "x"
 
 
+async def test_an_auth_that_fails_leaves_no_connection(io: Server) -> None:
+    with pytest.raises(KeyError):
+        await testing.connect(io, auth=lambda: {}["token"])
+    async with asyncio.timeout(5):
+        while io.engine.connections:  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(0)
+
+
+async def test_connecting_twice_is_connecting_once(io: Server, connect: Connect) -> None:
+    client = connect(io)
+    await asyncio.gather(client.connect(), client.connect())
+    assert len(io.of("/").sockets) == 1
+
+
+async def test_all_namespaces_of_a_connection_come_back(io: Server, connect: Connect) -> None:
+    io.of("/chat")
+    root = await connect(io)
+    chat = await root.manager.socket("/chat")
+    ends: list[str] = []
+    root.on("disconnect", ends.append)
+    chat.on("disconnect", ends.append)
+    ids = root.id, chat.id
+    await chat.reconnect()
+    assert ends == ["transport close"] * 2
+    assert (root.id, chat.id) != ids
+    assert await root.emit_with_ack("echo", 1) == 1
+    assert chat.connected
+
+
 async def test_emit_takes_what_the_real_client_takes(connect: Connect, io: Server) -> None:
     client = await connect(io)
     with pytest.raises(ReservedEventError):

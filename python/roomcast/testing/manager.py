@@ -160,10 +160,12 @@ class Manager:
     async def reconnect(self, first: Socket) -> None:
         """Open a new connection, and connect every socket that was active, and this one."""
         engine = self._engine
-        returning = [socket for socket in self._sockets.values() if socket.active]
+        returning = [
+            socket for socket in self._sockets.values() if socket.active or socket is first
+        ]
         if engine is not None:
             engine.leave_behind()
-        await asyncio.gather(*{socket.connect() for socket in {*returning, first}})
+        await asyncio.gather(*[socket.connect() for socket in returning])
 
     def send(self, packet: EncodedPacket) -> None:
         """Send a packet."""

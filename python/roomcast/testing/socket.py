@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from roomcast._core import EncodedPacket, Encoder, Packet
 from roomcast.engine.outbox import DONE
-from roomcast.errors import ConnectError
+from roomcast.errors import ConnectError, DisconnectedError
 from roomcast.events import EventEmitter, Listener
 from roomcast.server.acks import Done, checked_timeout, settler
 from roomcast.server.catch_all import AnyListeners, Extras
@@ -87,6 +87,7 @@ class Socket(EventEmitter, AnyListeners):
         self._ends = Inbox()
         self._unsent: list[tuple[int | None, EncodedPacket]] = []
         self._early: list[Packet] = []
+        self._connecting = asyncio.Lock()
         self._answer: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -116,20 +117,9 @@ class Socket(EventEmitter, AnyListeners):
             ConnectError: If the server refuses; with the message and the data of its CONNECT_ERROR. If there is no connection,
                 the message is that of the official client, and a note says what came instead.
         """
-        if self.connected:
-            return self
-        self.active = True
-        try:
-            await self.manager.open()
-            async with self.manager.patience(f"the server did not answer CONNECT for {self.nsp}"):
-                await self._join()
-        except BaseException as error:
-            self.active = self.connected
-            if isinstance(error, ConnectError):
-                self._fire("connect_error", (error,))
-                self.manager.close_if_idle()
-                await self.manager.wait_closed_if_idle()
-            raise
+        async with self._connecting:
+            if not self.connected:
+                await self._connect()
         return self
 
     async def reconnect(self) -> Self:
@@ -262,7 +252,7 @@ class Socket(EventEmitter, AnyListeners):
             raise StopAsyncIteration
         try:
             return await inbox.take(lambda _: True, "an event", None)
-        except ConnectionError:
+        except DisconnectedError:
             raise StopAsyncIteration from None
 
     # What follows is for the other parts of the kit.
@@ -342,6 +332,20 @@ class Socket(EventEmitter, AnyListeners):
         failure = self._inbox.take_failure()
         if failure is not None:
             raise failure
+
+    async def _connect(self) -> None:
+        self.active = True
+        try:
+            await self.manager.open()
+            async with self.manager.patience(f"the server did not answer CONNECT for {self.nsp}"):
+                await self._join()
+        except BaseException as error:
+            self.active = self.connected
+            self.manager.close_if_idle()
+            if isinstance(error, ConnectError):
+                self._fire("connect_error", (error,))
+                await self.manager.wait_closed_if_idle()
+            raise
 
     async def _join(self) -> None:
         auth = self.auth
