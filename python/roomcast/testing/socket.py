@@ -27,8 +27,9 @@ from roomcast.errors import ConnectError, DisconnectedError
 from roomcast.events import EventEmitter, Listener
 from roomcast.server.acks import Done, checked_timeout, settler
 from roomcast.server.catch_all import AnyListeners, Extras
-from roomcast.server.handlers import Answer, accepted
+from roomcast.server.handlers import Answer
 from roomcast.server.operator import PLAIN, SocketFlags
+from roomcast.server.signatures import accepted
 from roomcast.server.tasks import start
 from roomcast.testing.acks import Acks
 from roomcast.testing.inbox import PATIENCE, Event, Inbox
