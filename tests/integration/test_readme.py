@@ -1,5 +1,6 @@
 """The README's server and codec examples are run as they stand."""
 
+import os
 import re
 import socket
 import subprocess
@@ -82,3 +83,22 @@ def test_readme_mounting_example_runs():
     program = block("io.asgi(api)") + block("api.mount(")
     exec(compile(program, "README.md", "exec"), names)
     assert names["app"]
+
+
+def test_readme_test_passes(tmp_path):
+    server = block("io.run(3000)").replace("io.run(3000)", "")
+    (tmp_path / "server.py").write_text(server, encoding="utf-8")
+    (tmp_path / "test_server.py").write_text(block("clock.advance"), encoding="utf-8")
+    plugins = 'pytest_plugins = ["roomcast.testing.pytest"]'
+    assert plugins in block("clock.advance")
+    (tmp_path / "conftest.py").write_text(plugins, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "pytest_asyncio.plugin"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in run.stdout, run.stdout + run.stderr

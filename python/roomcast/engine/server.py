@@ -1,7 +1,7 @@
 """The Engine.IO server: takes requests from ASGI, refuses or accepts them, and keeps the connections.
 
 It knows nothing of Socket.IO: whoever is above gives a function that gets each new connection and returns its receiver.
-The loop it belongs to is the one of its first request.
+The loop it belongs to is the one of its first request; once that is closed, the one of the next request.
 """
 
 import asyncio
@@ -184,6 +184,8 @@ class Engine(EventEmitter):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, from its ASGI scope of type ``http`` or ``websocket`` to its end."""
+        if self._loop is not None and self._loop.is_closed():
+            self._leave_loop()
         is_http = scope["type"] == "http"
         if is_http and not self._middlewares:
             visit = self._exchanges.usual(scope)
@@ -268,6 +270,15 @@ class Engine(EventEmitter):
             await self._wait_idle(1.0)
         if self._timers is not None and not self.connections:
             self._timers.close()
+
+    def _leave_loop(self) -> None:
+        """Forget a loop that is closed, and the connections in it: tests have one loop after the other, and one server."""
+        if self._timers is not None:
+            self._timers.close()
+        self._loop = self._timers = self._flusher = self._idle = None
+        for connection in [*self.connections.values(), *self._lingering.values()]:
+            connection.lost("transport close", "the event loop has ended")
+        self._websockets.clear()
 
     async def _wait_idle(self, seconds: float) -> bool:
         if not self._websockets and not self._lingering:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from roomcast._core import Packet
 
-__all__ = ["CatchAll", "Extras", "PacketMiddleware"]
+__all__ = ["AnyListeners", "CatchAll", "Extras", "PacketMiddleware"]
 
 PacketMiddleware = Callable[[list[Any]], Awaitable[Any] | None]
 """Called with an event as the list of its name and its arguments, which it may change; raising drops it. A function or a
@@ -27,7 +27,7 @@ Direction = Literal["incoming", "outgoing"]
 
 
 class Extras:
-    """The state behind `CatchAll`, made when it is needed first. All tuples are replaced, never changed.
+    """The state behind both, made when it is needed first. All tuples are replaced, never changed.
 
     Attributes:
         incoming: Listeners for every event of the client.
@@ -47,11 +47,11 @@ class Extras:
         self.waiting: deque[Packet] | None = None
 
 
-class CatchAll(ABC):
-    """The methods of a socket that concern every event, whatever its name.
+class AnyListeners(ABC):
+    """Listeners for every event, whatever its name; a socket's on either side.
 
     Source:
-        socket.io, ``Socket.onAny``, ``Socket.onAnyOutgoing`` and their siblings, and ``Socket.use``.
+        socket.io, ``Socket.onAny``, ``Socket.onAnyOutgoing`` and their siblings.
     """
 
     __slots__ = ()
@@ -59,7 +59,7 @@ class CatchAll(ABC):
     _extras: Extras | None
 
     def on_any(self, listener: ListenerT) -> ListenerT:
-        """Call a listener with ``(event, *args)`` for every event of the client, before its middlewares; also a decorator.
+        """Call a listener with ``(event, *args)`` for every event of the other side, before its middlewares; also a decorator.
 
         Args:
             listener: A function or a coroutine function, called after those that are there already. What it returns is no
@@ -85,7 +85,7 @@ class CatchAll(ABC):
         return [] if self._extras is None else list(self._extras.incoming)
 
     def on_any_outgoing(self, listener: ListenerT) -> ListenerT:
-        """Call a listener with ``(event, *args)`` for every event sent to the client, broadcasts included; also a decorator.
+        """Call a listener with ``(event, *args)`` for every event sent to the other side, broadcasts included; also a decorator.
 
         Acknowledgements are no events. Otherwise as `on_any`.
         """
@@ -104,33 +104,6 @@ class CatchAll(ABC):
     def listeners_any_outgoing(self) -> list[Listener]:
         """Return the listeners of `on_any_outgoing` in the order in which they are called; a new list."""
         return [] if self._extras is None else list(self._extras.outgoing)
-
-    def use(self, middleware: PacketMiddlewareT) -> PacketMiddlewareT:
-        """Ask a middleware about every event of the client before its handlers; also a decorator.
-
-        Args:
-            middleware: Called with the list of the event's name and arguments, after those that are there already. It may
-                change the list. What it raises goes to the ``error`` listeners of the socket and to the error hooks, and the
-                event is dropped: no handler gets it, and an acknowledgement that it asks for is not sent. Events wait for the
-                middlewares of those before them, so that their order holds.
-
-        Returns:
-            The middleware.
-
-        Source:
-            socket.io, ``Socket.use``. Differs from it: there an event may overtake another whose middleware waits.
-        """
-        check_takes(middleware, 1, 1, "a middleware")
-        extras = self._get_extras()
-        extras.middlewares = (*extras.middlewares, middleware)
-        return middleware
-
-    def on_error(self, hook: HookT) -> HookT:
-        """Call a hook for every exception that concerns this socket, before those of its namespace; as `Server.on_error`."""
-        check_takes(hook, 3, 3, "an error hook")
-        extras = self._get_extras()
-        extras.hooks = (*extras.hooks, hook)
-        return hook
 
     @abstractmethod
     def _observe_outgoing(self, observed: bool) -> None:
@@ -160,3 +133,40 @@ class CatchAll(ABC):
         setattr(extras, direction, tuple(there))
         if direction == "outgoing" and not there:
             self._observe_outgoing(False)
+
+
+class CatchAll(AnyListeners):
+    """What the sockets of a server have beside them.
+
+    Source:
+        socket.io, ``Socket.use``.
+    """
+
+    __slots__ = ()
+
+    def use(self, middleware: PacketMiddlewareT) -> PacketMiddlewareT:
+        """Ask a middleware about every event of the client before its handlers; also a decorator.
+
+        Args:
+            middleware: Called with the list of the event's name and arguments, after those that are there already. It may
+                change the list. What it raises goes to the ``error`` listeners of the socket and to the error hooks, and the
+                event is dropped: no handler gets it, and an acknowledgement that it asks for is not sent. Events wait for the
+                middlewares of those before them, so that their order holds.
+
+        Returns:
+            The middleware.
+
+        Source:
+            socket.io, ``Socket.use``. Differs from it: there an event may overtake another whose middleware waits.
+        """
+        check_takes(middleware, 1, 1, "a middleware")
+        extras = self._get_extras()
+        extras.middlewares = (*extras.middlewares, middleware)
+        return middleware
+
+    def on_error(self, hook: HookT) -> HookT:
+        """Call a hook for every exception that concerns this socket, before those of its namespace; as `Server.on_error`."""
+        check_takes(hook, 3, 3, "an error hook")
+        extras = self._get_extras()
+        extras.hooks = (*extras.hooks, hook)
+        return hook

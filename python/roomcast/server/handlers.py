@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from roomcast.engine.logs import Once, printable
 from roomcast.errors import ValidationError
@@ -30,6 +30,13 @@ log = logging.getLogger("roomcast.server")
 _FATAL: Final = (KeyboardInterrupt, SystemExit)
 
 
+class Answering(Protocol):
+    """Who sends an acknowledgement."""
+
+    def answer(self, id: int, args: tuple[Any, ...]) -> None:
+        """Send the acknowledgement of an event."""
+
+
 class Answer:
     """The acknowledgement of one event, made of what its handlers return.
 
@@ -40,8 +47,8 @@ class Answer:
 
     __slots__ = ("_failed", "_id", "_open", "_refusal", "_socket")
 
-    def __init__(self, socket: "Socket", id: int, handlers: int) -> None:
-        self._socket: Socket | None = socket
+    def __init__(self, socket: Answering, id: int, handlers: int) -> None:
+        self._socket: Answering | None = socket
         self._id = id
         self._open = handlers
         self._failed = False
