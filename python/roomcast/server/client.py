@@ -176,7 +176,7 @@ class Client:
 
     def joined(self, socket: "Socket") -> None:
         """Note that a socket was accepted; from the first one on the connection may stay."""
-        del self._pending[socket.nsp.name]
+        self._decided(socket.nsp.name)
         self.sockets[socket.nsp.name] = socket
         if self._connect_deadline != inf:
             self._connect_deadline = inf
@@ -190,7 +190,7 @@ class Client:
         """
         nsp = socket.nsp.name
         packet = self._server.encoder.encode_packet(PacketType.CONNECT_ERROR, nsp, payload)
-        del self._pending[nsp]
+        self._decided(nsp)
         socket.left("refused", None)
         self.conn.outbox.push(packet)
 
@@ -237,11 +237,17 @@ class Client:
             if nsp is not None:
                 nsp.socket_left()
             return
-        del self._pending[name]
+        self._decided(name)
         if nsp is None:
             self._refuse(name, "Invalid namespace")
         else:
             self._join(nsp, auth)
+
+    def _decided(self, name: str) -> None:
+        """Note that a namespace is not pending any more."""
+        del self._pending[name]
+        if not self._pending:
+            self._pending = {}  # one that had an entry keeps 120 bytes for the next, and most clients join once
 
     def _join(self, nsp: "Namespace", auth: Mapping[str, Any]) -> None:
         if nsp.adapter.recovers and "pid" in auth:
