@@ -528,18 +528,27 @@ async def test_what_a_middleware_emits_to_a_new_socket_arrives(io, come):
 # bounds and failures
 
 
-async def test_it_expires(connect):
-    io = Server(connection_state_recovery={"max_disconnection_duration": 0.05})
+async def test_it_expires(io, connect):
     raw = await connect(io)
     reply = await join(raw)
     await cut(io, raw)
     assert len(io.sessions) == 1
-    await eventually(lambda: len(io.sessions) == 0)
+    io.sessions.on_deadline(io.engine.now() + 121)
+    assert len(io.sessions) == 0
     again = await join(await connect(io), reply.wish())
     assert again.sid != reply.sid
     assert socket_of(io, again).recovery_failure is RecoveryFailure.EXPIRED
     assert io.engine.counters["recovery_expired"] == 1
     assert io.engine.counters["recovery_sessions_expired"] == 1
+
+
+async def test_it_expires_by_itself(connect):
+    io = Server(connection_state_recovery={"max_disconnection_duration": 0.01})
+    raw = await connect(io)
+    await join(raw)
+    await cut(io, raw)
+    await eventually(lambda: io.engine.counters["recovery_sessions_expired"])
+    assert len(io.sessions) == 0
 
 
 @pytest.mark.parametrize(
@@ -649,8 +658,7 @@ async def test_a_storage_that_takes_its_time(connect, log):
 # dynamic namespaces
 
 
-async def test_a_child_stays_while_somebody_may_come_back(connect):
-    io = Server(connection_state_recovery={"max_disconnection_duration": 0.3})
+async def test_a_child_stays_while_somebody_may_come_back(io, connect):
     parent = io.of(re.compile("^/room-"))
     parent.on("connection", lambda socket: socket.join("a"))
     raw = await connect(io)
@@ -665,7 +673,9 @@ async def test_a_child_stays_while_somebody_may_come_back(connect):
     assert again.sid == reply.sid
     assert [args_of(message)[0] for message in again.before] == ["missed"]
     await cut(io, raw)
-    await eventually(lambda: not parent.children)
+    assert list(parent.children) == ["/room-1"]
+    io.sessions.on_deadline(io.engine.now() + 121)
+    assert not parent.children
     raw = await connect(io)
     third = await join(raw, reply.wish(offset), "/room-1")
     assert third.sid != reply.sid

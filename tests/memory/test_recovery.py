@@ -13,7 +13,7 @@ from roomcast.server.sessions import Session, Sessions
 from support.process import resident
 
 ENCODER = Encoder()
-COUNT = 20_000
+COUNT = 5_000
 
 
 class Owner:
@@ -63,6 +63,7 @@ def owner():
     return Owner()
 
 
+@pytest.mark.timeout(60)
 async def test_memory_is_given_back_when_all_is_over(owner):
     sessions, index = Sessions(ConnectionStateRecovery(max_sessions=COUNT), 130.0, owner), {}
     fill(sessions, Keeper(), index)
@@ -83,11 +84,12 @@ async def test_memory_is_given_back_when_all_is_over(owner):
         left = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert full - before > 10_000_000
+    assert full - before > 3_000_000
     assert left < 10_000
     assert len(owner.timers) == 0
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("size", [10, 1_000, 20_000])
 async def test_max_bytes_is_what_it_costs(owner, size):
     limit = 40_000_000
