@@ -257,6 +257,36 @@ async def test_a_client_comes_back_while_the_server_believes_the_old_line(
     assert client.connected
 
 
+@pytest.mark.parametrize("noticed", [True, False])
+async def test_a_client_gets_its_session_back_and_what_it_has_missed(
+    connect: Connect, clock: Clock, transport: str, noticed: bool
+) -> None:
+    io = Server(connection_state_recovery=True)
+    io.on("connection")(lambda socket: socket.join("all"))
+    client = await connect(io, transports=transport)
+    id = client.id
+    io.to("all").emit("x", 1)
+    assert await client.wait_for("x") == 1
+    client.line.cut()
+    io.to("all").emit("x", 2, b"two")
+    if noticed:
+        await clock.advance(50)
+        assert not io.sockets
+    io.to("all").emit("x", 3)
+    await client.reconnect()
+    assert client.recovered
+    assert client.id == id
+    assert client.received == [("x", 2, b"two"), ("x", 3)]
+    await clock.advance(200)
+    io.to("all").emit("x", 4)
+    await clock.settle()
+    assert client.received[-1] == ("x", 4)
+    client.line.reset()
+    await clock.advance(121)  # the session is kept for two minutes
+    await client.reconnect()
+    assert not client.recovered
+
+
 async def test_a_delay_outlives_a_connection(io: Server, connect: Connect, clock: Clock) -> None:
     client = await connect(io)
     client.line.outgoing.delay(1)
