@@ -174,9 +174,12 @@ def _page(whole: dict[str, Any]) -> str:
         f"coalesced, for each client and tick, without any protocol. Errors in all runs: {errors}. The clients kept their core "
         f"busy at most {busiest:.0%}."
     )
+    lone = next(iter(ROWS))
+    of = {peer: took(runs, "cpu", workload=lone, peer=peer) for peer in (PEER, FLOOR)}
     targets = (
         "Targets in µs and KiB come from a calm machine with the same number of cores, on which the floor took 2.7, 0.14 and 0.87 "
-        "µs for the three broadcasts and 0.45, 4.2, 0.45 and 0.58 µs for the four kinds of round trips: see below what it takes here."
+        "µs for the three broadcasts and 0.45, 4.2, 0.45 and 0.58 µs for the four kinds of round trips: see below what it takes here. "
+        f"In the first of them python-socketio takes {spread_of(ratios(of[PEER], of[FLOOR]))} times as long as the floor."
     )
     connecting = (
         "CPU a connect (upgrade, open, CONNECT, handler), µs; then memory a connection, KiB (RSS; the kernel's buffers are not in it). Under "
