@@ -6,7 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "the port is for who has started it")]
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
+use std::rc::Rc;
 
 use _core::websocket::{Message, Opcode, Reader, ReaderLimits, Role, write_frame};
 use mio::event::Event;
@@ -28,24 +30,45 @@ struct Client {
     reader: Reader,
     upgraded: bool,
     joined: bool,
-    unsent: Vec<u8>,
+    /// What the socket has not taken, and up to where it has.
+    unsent: VecDeque<(Rc<[u8]>, usize)>,
 }
 
 impl Client {
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let taken = if self.unsent.is_empty() {
-            write(&mut self.stream, bytes)?
-        } else {
-            0
-        };
-        self.unsent
-            .extend_from_slice(bytes.get(taken..).unwrap_or_default());
+    /// Send bytes that others get too.
+    fn share(&mut self, bytes: &Rc<[u8]>) -> io::Result<()> {
+        let taken = self.write_unless_full(bytes)?;
+        if taken < bytes.len() {
+            self.unsent.push_back((Rc::clone(bytes), taken));
+        }
         Ok(())
     }
 
+    /// Send bytes that nobody else gets.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let taken = self.write_unless_full(bytes)?;
+        if let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+            self.unsent.push_back((rest.into(), 0));
+        }
+        Ok(())
+    }
+
+    fn write_unless_full(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.unsent.is_empty() {
+            write(&mut self.stream, bytes)
+        } else {
+            Ok(0)
+        }
+    }
+
     fn flush(&mut self) -> io::Result<()> {
-        let taken = write(&mut self.stream, &self.unsent)?;
-        self.unsent.drain(..taken);
+        while let Some((bytes, taken)) = self.unsent.front_mut() {
+            *taken += write(&mut self.stream, bytes.get(*taken..).unwrap_or_default())?;
+            if *taken < bytes.len() {
+                break;
+            }
+            self.unsent.pop_front();
+        }
         Ok(())
     }
 
@@ -102,17 +125,12 @@ fn acknowledgement(text: &str) -> Option<String> {
     Some(format!("43{id}[{value}"))
 }
 
-/// Write as much as the socket takes.
+/// Write what the socket takes at once. If that is not all of it, the socket is full, and says when it is not.
 fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut taken = 0;
-    while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-        match stream.write(rest) {
-            Ok(length) => taken += length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
-        }
+    match stream.write(bytes) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        other => other,
     }
-    Ok(taken)
 }
 
 struct Floor {
@@ -142,7 +160,7 @@ impl Floor {
                 reader: Reader::new(Role::Server, ReaderLimits::default()),
                 upgraded: false,
                 joined: false,
-                unsent: Vec::new(),
+                unsent: VecDeque::new(),
             }));
         }
     }
@@ -171,7 +189,9 @@ impl Floor {
             let chunk = self.buffer.get(..length).unwrap_or_default();
             self.out.clear();
             let asked = client.hear(chunk, &mut self.scratch, &mut self.out)?;
-            client.send(&self.out)?;
+            if !self.out.is_empty() {
+                client.send(&self.out)?;
+            }
             if let Some((number, size)) = asked {
                 self.broadcast(number, size);
             }
@@ -186,14 +206,14 @@ impl Floor {
         let mut frame = Vec::new();
         write_frame(&mut frame, Opcode::Text, text.as_bytes());
         let (number, bytes) = if self.coalesces {
-            (1, frame.repeat(number))
+            (1, Rc::from(frame.repeat(number)))
         } else {
-            (number, frame)
+            (number, Rc::from(frame))
         };
         for _ in 0..number {
             for place in &mut self.clients {
                 if let Some(client) = place.as_mut().filter(|client| client.joined)
-                    && client.send(&bytes).is_err()
+                    && client.share(&bytes).is_err()
                 {
                     *place = None;
                 }
