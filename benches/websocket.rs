@@ -42,7 +42,7 @@ fn frames(role: Role, opcode: Opcode, payload: &[u8], count: usize) -> Vec<u8> {
     let mut out = Vec::new();
     for _ in 0..count {
         match role {
-            Role::Server => write_masked_frame(&mut out, opcode, payload, MASK),
+            Role::Server => write_masked_frame(&mut out, opcode, payload, false, MASK),
             Role::Client => write_frame(&mut out, opcode, payload),
         }
     }

@@ -1,16 +1,20 @@
-"""Socket.IO for Python: a server for asyncio with a Rust core."""
+"""Socket.IO for Python: a server and a client for asyncio with a Rust core."""
 
+from roomcast.client import Manager, connect
 from roomcast.errors import (
     AckTimeoutError,
     ConnectError,
     DisconnectedError,
     EncodeError,
+    EventsLostError,
     HandlerError,
     MissingDependencyError,
     PacketError,
     PacketErrorKind,
     ReservedEventError,
     RoomcastError,
+    SendBufferError,
+    TransportError,
     UsageError,
     ValidationError,
 )
@@ -37,9 +41,11 @@ __all__ = [
     "ConnectionStateRecovery",
     "DisconnectedError",
     "EncodeError",
+    "EventsLostError",
     "HandlerError",
     "Handshake",
     "Limits",
+    "Manager",
     "MissingDependencyError",
     "Namespace",
     "PacketError",
@@ -49,10 +55,13 @@ __all__ = [
     "RecoveryFailure",
     "ReservedEventError",
     "RoomcastError",
+    "SendBufferError",
     "Server",
     "Socket",
     "SocketOperator",
+    "TransportError",
     "UsageError",
     "ValidationError",
+    "connect",
     "event",
 ]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from types import GenericAlias
-from typing import Any, Generic, Literal, Protocol, TypeVar, final
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, final
 
 from typing_extensions import Buffer
 
@@ -242,7 +242,14 @@ class Outbox:
         """Hand what it holds to this transport from now on, whose ``flush`` takes it."""
 
     def write_to(
-        self, transport: asyncio.Transport, fd: int, agreement: Agreement | None = None, /
+        self,
+        transport: asyncio.Transport,
+        fd: int,
+        agreement: Agreement | None = None,
+        /,
+        *,
+        masked: bool = False,
+        base64: bool = False,
     ) -> None:
         """Write what it holds to this transport from now on, as frames of a WebSocket.
 
@@ -251,7 +258,9 @@ class Outbox:
                 until it is empty again.
             fd: The number of the socket below, which the outbox sends on by itself while the transport is empty; -1 where
                 all bytes have to go through the transport. Call `carry` or `discard` before it is closed.
-            agreement: What the client has agreed to its messages being compressed by.
+            agreement: What the other end has agreed to its messages being compressed by.
+            masked: Whether this is the client's end, whose frames are masked.
+            base64: Whether that sends attachments as text.
         """
 
     def attach(self, owner: _Owner, /) -> None:
@@ -484,16 +493,23 @@ def encode(
 
 @final
 class FrameReader:
-    """Turns the bytes that one client sends over its WebSocket into packets.
+    """Turns the bytes that the other end sends over its WebSocket into packets.
 
     Args:
         max_message: Bytes of the largest message, all its fragments together.
         max_fragments: Fragments of one message.
-        agreement: What the client's messages may be compressed by; their limit is that of what they become.
+        agreement: What messages may be compressed by; their limit is that of what they become.
+        client: Whether this is the client's end, and frames come without a mask.
     """
 
     def __new__(
-        cls, max_message: int, max_fragments: int, agreement: Agreement | None = None, /
+        cls,
+        max_message: int,
+        max_fragments: int,
+        agreement: Agreement | None = None,
+        /,
+        *,
+        client: bool = False,
     ) -> FrameReader: ...
     def feed(
         self, data: bytes, decoder: Decoder | None = None, /
@@ -532,14 +548,19 @@ class FrameReader:
 
 @final
 class Deflate:
-    """permessage-deflate as one server wants it of all its clients.
+    """permessage-deflate as one server wants it of all its clients, or a client offers it.
 
     Args:
         threshold: Bytes from which on a message is compressed.
         level: The level of zlib, 1 to 9.
         server_max_window_bits: The largest window for messages of the server, 9 to 15.
         client_no_context_takeover: Whether clients must compress each message alone.
+
+    Attributes:
+        OFFER: What a client offers, the header ``Sec-WebSocket-Extensions`` of its request: its messages stand alone.
     """
+
+    OFFER: ClassVar[str]
 
     def __new__(
         cls,
@@ -568,12 +589,22 @@ class Deflate:
             RFC 7692, sections 5 and 7.1.
         """
 
+    def accept(self, response: str, /) -> Agreement:
+        """Read what a server has answered to `OFFER`.
+
+        Args:
+            response: The header ``Sec-WebSocket-Extensions``.
+
+        Raises:
+            ValueError: If it is no answer to that.
+        """
+
 @final
 class Agreement:
-    """What one client has agreed to.
+    """What both ends have agreed on.
 
     Attributes:
-        response: The header ``Sec-WebSocket-Extensions`` of the answer.
+        response: The header ``Sec-WebSocket-Extensions`` of a server's answer.
     """
 
     @property

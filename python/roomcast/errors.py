@@ -12,12 +12,15 @@ __all__ = [
     "ConnectError",
     "DisconnectedError",
     "EncodeError",
+    "EventsLostError",
     "HandlerError",
     "MissingDependencyError",
     "PacketError",
     "PacketErrorKind",
     "ReservedEventError",
     "RoomcastError",
+    "SendBufferError",
+    "TransportError",
     "UsageError",
     "ValidationError",
 ]
@@ -171,8 +174,27 @@ class DisconnectedError(RoomcastError, ConnectionError):
         super().__init__(message)
 
 
+class SendBufferError(UsageError):
+    """A client keeps as much as it may of what it cannot send now; the event was not sent."""
+
+
+class EventsLostError(RoomcastError):
+    """Whoever iterates over a client's events was so slow that some were forgotten; it goes on with the oldest that is left.
+
+    Attributes:
+        count: How many.
+    """
+
+    count: int
+
+    def __init__(self, count: int) -> None:
+        """Take how many."""
+        self.count = count
+        super().__init__(f"{count} events came faster than they were read, and are lost")
+
+
 class ConnectError(RoomcastError):
-    """Raised by a middleware to refuse a client: the client gets exactly this in its CONNECT_ERROR packet.
+    """Raised by a middleware to refuse a client: the client gets exactly this in its CONNECT_ERROR packet, and raises it.
 
     Attributes:
         message: Text for the client.
@@ -187,3 +209,26 @@ class ConnectError(RoomcastError):
         self.message = message
         self.data = data
         super().__init__(message)
+
+
+class TransportError(ConnectError):
+    """A client could not connect, or its connection broke: refused, no answer, no WebSocket, another status than 200.
+
+    Attributes:
+        description: The status of the answer, or the exception; ``None`` without either.
+        context: The body of the answer, as far as it was read.
+
+    Source:
+        engine.io-client, ``TransportError``; its messages.
+    """
+
+    description: int | BaseException | None
+    context: str
+
+    def __init__(
+        self, message: str, description: int | BaseException | None = None, context: str = ""
+    ) -> None:
+        """Take what the official client says, and what has come instead."""
+        super().__init__(message)
+        self.description = description
+        self.context = context

@@ -628,7 +628,7 @@ pub(crate) fn websocket(data: &[u8]) {
         });
         let (payload, _) = piece.split_at(length);
         match role {
-            Role::Server => write_masked_frame(&mut written, opcode, payload, *head),
+            Role::Server => write_masked_frame(&mut written, opcode, payload, false, *head),
             Role::Client => write_frame(&mut written, opcode, payload),
         }
         expected.push(message);

@@ -8,12 +8,14 @@ mod close;
 pub mod deflate;
 mod header;
 mod mask;
+mod masks;
 mod reader;
 mod utf8;
 pub mod writer;
 
 pub use close::CloseCode;
 pub use header::Opcode;
+pub use masks::Masks;
 pub use reader::{MAX_FRAGMENTS, MAX_MESSAGE, Message, Reader, ReaderLimits};
 pub use writer::{close_payload, frame_header, write_frame, write_masked_frame};
 

@@ -2,13 +2,13 @@ import asyncio
 
 import pytest
 
-from roomcast.server.handlers import Handlers
+from roomcast.server.handlers import ServerHandlers
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 async def test_exit_is_reported_and_goes_on(error):
     seen = []
-    handlers = Handlers()
+    handlers = ServerHandlers()
     handlers.add_hook(lambda error, socket, event: seen.append((type(error), event)))
 
     def leave():
@@ -21,7 +21,7 @@ async def test_exit_is_reported_and_goes_on(error):
 
 async def test_handler_cancelled_from_outside_is_no_error():
     seen = []
-    handlers = Handlers()
+    handlers = ServerHandlers()
     handlers.add_hook(lambda *args: seen.append(args))
 
     async def waits():
@@ -37,7 +37,7 @@ async def test_handler_cancelled_from_outside_is_no_error():
 
 
 async def test_waiting_handler_is_kept_alive_and_then_let_go():
-    handlers = Handlers()
+    handlers = ServerHandlers()
     done = asyncio.Event()
 
     async def waits():

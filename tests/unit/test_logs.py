@@ -1,4 +1,4 @@
-from roomcast.engine.logs import MAX_REMEMBERED, Once, printable
+from roomcast.logs import MAX_REMEMBERED, Once, printable
 
 
 def test_peers_text_is_escaped_and_cut():

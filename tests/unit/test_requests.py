@@ -1,8 +1,8 @@
 import pytest
 
 from roomcast.engine.checks import head_limit, refusal
-from roomcast.engine.logs import printable
 from roomcast.engine.requests import Request
+from roomcast.logs import printable
 from roomcast.types import Limits
 
 

@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 
 from roomcast import Namespace, Server
-from roomcast.server.signatures import MANY, accepted, check_takes
+from roomcast.sockets.signatures import MANY, accepted, check_takes
 
 
 class Callable:

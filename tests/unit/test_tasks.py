@@ -6,7 +6,7 @@ import contextvars
 import pytest
 import uvloop
 
-from roomcast.server.tasks import start
+from roomcast.sockets.tasks import start
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])

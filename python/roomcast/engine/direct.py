@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol
 from roomcast._core import Agreement, FrameReader, Outbox, Packet
 from roomcast.engine.connection import Connection
 from roomcast.engine.heartbeat import Timers
-from roomcast.engine.line import LINGER, Peer, WebSocketLine
+from roomcast.engine.line import LINGER, Peer, WebSocketLine, fileno, is_tls
 from roomcast.errors import PacketError
 from roomcast.types import Limits
 
@@ -127,7 +127,7 @@ class DirectWebSocket(WebSocketLine, asyncio.Protocol):
         self._registry = registry
         # Paused means: the transport holds something. Only when it does not may the outbox write past it. That of TLS pauses
         # at its mark, others above it.
-        transport.set_write_buffer_limits(high=1 if _is_tls(transport) else 0)
+        transport.set_write_buffer_limits(high=1 if is_tls(transport) else 0)
         transport.set_protocol(self)
 
     def carry(self, connection: Connection) -> None:
@@ -136,7 +136,7 @@ class DirectWebSocket(WebSocketLine, asyncio.Protocol):
         self.peer = self._connection = connection
         self._outbox = connection.outbox
         self._outbox.writable = not self._paused
-        self._outbox.write_to(self._transport, _fileno(self._transport), self.agreement)
+        self._outbox.write_to(self._transport, fileno(self._transport), self.agreement)
         self.flush()
 
     async def run(self) -> None:
@@ -307,15 +307,3 @@ class DirectWebSocket(WebSocketLine, asyncio.Protocol):
         # Where the client does not read, what it asks for past the outbox is dropped: it has that before it to wait for.
         if self._transport is not None and not self._closing and not self._paused:
             self._transport.write(frame)
-
-
-def _is_tls(transport: asyncio.Transport) -> bool:
-    return transport.get_extra_info("sslcontext") is not None
-
-
-def _fileno(transport: asyncio.Transport) -> int:
-    """Return the socket's number where bytes may be sent past the transport, -1 where they may not."""
-    if _is_tls(transport):
-        return -1
-    line = transport.get_extra_info("socket")
-    return -1 if line is None else int(line.fileno())

@@ -1,9 +1,10 @@
 """What the WebSockets on either transport have in common."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from typing import Final, Protocol
 
-__all__ = ["LINGER", "Peer", "WebSocketLine"]
+__all__ = ["LINGER", "Peer", "WebSocketLine", "fileno", "is_tls"]
 
 LINGER: Final = 5.0
 """Seconds that a closed connection may take to send its last packets and to finish the closing handshake."""
@@ -57,3 +58,16 @@ class WebSocketLine(ABC):
             engine.io, where only polling knows the packet.
         """
         return False
+
+
+def is_tls(transport: asyncio.Transport) -> bool:
+    """Say whether a transport encrypts what is written."""
+    return transport.get_extra_info("sslcontext") is not None
+
+
+def fileno(transport: asyncio.Transport) -> int:
+    """Return the socket's number where bytes may be sent past the transport, -1 where they may not."""
+    if is_tls(transport):
+        return -1
+    line = transport.get_extra_info("socket")
+    return -1 if line is None else int(line.fileno())

@@ -11,7 +11,7 @@ from typing import Any, Final
 from roomcast._core import Flusher, Outbox
 from roomcast.types import Limits
 
-__all__ = ["DONE", "Done", "Drain", "new_flusher"]
+__all__ = ["DONE", "SLICE_TIME", "Done", "Drain", "new_flusher"]
 
 SLICE_TIME: Final = 0.01
 """Seconds that a flush may hold the loop; what is left continues in the next iteration. Half of the 20 ms of the architecture."""

@@ -35,7 +35,6 @@ from roomcast.engine.direct import DirectWebSocket
 from roomcast.engine.exchange import Exchanges
 from roomcast.engine.heartbeat import Timers
 from roomcast.engine.ids import generate_id
-from roomcast.engine.logs import Once, printable
 from roomcast.engine.options import EngineOptions
 from roomcast.engine.outbox import new_flusher
 from roomcast.engine.places import Place, Places
@@ -46,6 +45,7 @@ from roomcast.engine.upgrade import Probe
 from roomcast.engine.websocket import ASGIWebSocket
 from roomcast.errors import ConnectError
 from roomcast.events import EventEmitter, Listener
+from roomcast.logs import Once, printable
 
 __all__ = ["CLOSE_TIMEOUT", "Engine", "EngineMiddleware"]
 

@@ -4,31 +4,19 @@ An `Ack` stands in the table of each socket that is to answer, under its id, and
 disconnect, whichever comes first. Deadlines wait in the server's one timer.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from roomcast.engine.heartbeat import Timers
 from roomcast.errors import AckTimeoutError, DisconnectedError
+from roomcast.sockets.acks import Done, value_of
 
 if TYPE_CHECKING:
     from roomcast.server.socket import Socket
 
-__all__ = [
-    "Ack",
-    "AckReport",
-    "BroadcastAck",
-    "Done",
-    "SocketAck",
-    "checked_timeout",
-    "settler",
-    "value_of",
-]
-
-Done = Callable[[Exception | None, tuple[Any, ...]], None]
-"""Called once, with an error or with the arguments of the answer."""
+__all__ = ["Ack", "AckReport", "BroadcastAck", "SocketAck"]
 
 
 class Ack(Protocol):
@@ -184,39 +172,3 @@ class BroadcastAck:
         self._waiting.clear()
         responses = [args[0] if args else None for args in self._answers.values()]
         done(AckReport(answers, timed_out, tuple(self._gone)), responses)
-
-
-def value_of(args: tuple[Any, ...]) -> Any:
-    """Return an answer as the value of an expression: none → ``None``, one → itself, several → a tuple."""
-    if len(args) == 1:
-        return args[0]
-    return args or None
-
-
-def settler(future: asyncio.Future[Any]) -> Done:
-    """Return what puts an answer into a future."""
-
-    def done(error: Exception | None, args: tuple[Any, ...]) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(value_of(args))
-        else:
-            future.set_exception(error)
-            future.exception()  # so that one who does not wait for it is not told off
-
-    return done
-
-
-def checked_timeout(seconds: float) -> float:
-    """Return a time-out that can be waited for.
-
-    Raises:
-        TypeError: If it is not a number.
-        ValueError: If it is negative or not finite.
-    """
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"timeout must be a number of seconds, not {type(seconds).__name__}")
-    if not isfinite(seconds) or seconds < 0:
-        raise ValueError(f"timeout must be zero or more and finite, not {seconds!r}")
-    return float(seconds)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from roomcast._core import EncodedPacket, Rooms
 from roomcast.engine.outbox import DONE, Drain
 from roomcast.events import EventEmitter, Listener
-from roomcast.server.acks import AckReport, BroadcastAck, Done
+from roomcast.server.acks import AckReport, BroadcastAck
 from roomcast.server.results import Known
+from roomcast.sockets.acks import Done
 
 if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace

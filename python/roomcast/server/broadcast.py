@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple, overload
 
 from roomcast.errors import AckTimeoutError, UsageError
 from roomcast.events import Listener
-from roomcast.server.acks import AckReport, checked_timeout
+from roomcast.server.acks import AckReport
 from roomcast.server.adapter import BroadcastOptions
+from roomcast.sockets.acks import checked_timeout
 from roomcast.typed import Event
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from roomcast._core import Decoder, Packet
 from roomcast.engine.connection import Connection
-from roomcast.engine.logs import printable
 from roomcast.errors import PacketError, PacketErrorKind
+from roomcast.logs import printable
 from roomcast.server.recoverable import restore
 from roomcast.server.sessions import Session
 from roomcast.types import PacketType

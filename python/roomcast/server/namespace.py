@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple, overload
 
 from roomcast.errors import ConnectError, EncodeError, ReservedEventError, UsageError
 from roomcast.events import EventEmitter, Listener
-from roomcast.server.acks import Done, checked_timeout, settler
 from roomcast.server.adapter import Adapter
 from roomcast.server.broadcast import BroadcastOperator, Emitter
-from roomcast.server.handlers import ErrorHook, is_contained
+from roomcast.server.handlers import ErrorHook
 from roomcast.server.methods import methods_of
 from roomcast.server.recoverable import RecoverableSocket, SessionAwareAdapter
 from roomcast.server.recovery import RecoveryFailure
 from roomcast.server.registration import prepared
 from roomcast.server.sessions import Session
-from roomcast.server.signatures import MANY, check_takes
 from roomcast.server.socket import LIBRARY_EVENTS, Socket
+from roomcast.sockets.acks import Done, checked_timeout, settler
+from roomcast.sockets.handlers import is_contained
+from roomcast.sockets.signatures import MANY, check_takes
 from roomcast.typed import Event
 
 if TYPE_CHECKING:

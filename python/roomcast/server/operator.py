@@ -1,42 +1,22 @@
 """A socket with flags for what it emits."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
 from roomcast.events import Listener
-from roomcast.server.acks import checked_timeout
 from roomcast.server.broadcast import Broadcaster, BroadcastOperator
+from roomcast.sockets.acks import checked_timeout
+from roomcast.sockets.flags import SocketFlags
 from roomcast.typed import Event
 
 if TYPE_CHECKING:
     from roomcast.server.socket import Socket
 
-__all__ = ["PLAIN", "SocketFlags", "SocketOperator"]
+__all__ = ["SocketOperator"]
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
-
-
-@dataclass(frozen=True, slots=True)
-class SocketFlags:
-    """How a socket emits.
-
-    Attributes:
-        timeout: Seconds to wait for an acknowledgement.
-        volatile: Whether the event may be dropped.
-        compress: Whether transports may compress it.
-
-    Source:
-        socket.io, ``BroadcastFlags``.
-    """
-
-    timeout: float | None = None
-    volatile: bool = False
-    compress: bool = True
-
-
-PLAIN: Final = SocketFlags()
 
 
 class SocketOperator(Broadcaster):

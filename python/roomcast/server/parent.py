@@ -6,11 +6,12 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from roomcast.errors import UsageError
-from roomcast.server.acks import AckReport, BroadcastAck, Done
+from roomcast.server.acks import AckReport, BroadcastAck
 from roomcast.server.adapter import Adapter, BroadcastOptions
 from roomcast.server.namespace import Namespace
 from roomcast.server.results import All, Known
-from roomcast.server.signatures import check_takes
+from roomcast.sockets.acks import Done
+from roomcast.sockets.signatures import check_takes
 
 if TYPE_CHECKING:
     from roomcast.server.server import Server

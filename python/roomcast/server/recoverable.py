@@ -32,11 +32,11 @@ from roomcast.engine.ids import generate_id
 from roomcast.engine.outbox import DONE, Drain
 from roomcast.events import Listener
 from roomcast.server.adapter import Adapter, BroadcastOptions
-from roomcast.server.operator import PLAIN, SocketFlags
 from roomcast.server.recovery import RECOVERABLE_REASONS, RecoveryFailure
 from roomcast.server.results import Known
 from roomcast.server.sessions import Index, Session, Sessions
 from roomcast.server.socket import Socket, SocketState
+from roomcast.sockets.flags import PLAIN, SocketFlags
 from roomcast.types import PacketType
 
 if TYPE_CHECKING:

@@ -12,13 +12,14 @@ from roomcast.engine.outbox import DONE
 from roomcast.engine.server import CLOSE_TIMEOUT, Engine
 from roomcast.errors import UsageError
 from roomcast.server.client import Client, Parked
-from roomcast.server.handlers import ErrorHook, Handlers, is_contained
+from roomcast.server.handlers import ErrorHook, ServerHandlers
 from roomcast.server.namespace import Namespace
 from roomcast.server.options import ServerOptions, read_options
 from roomcast.server.parent import NamespacePredicate, ParentNamespace
 from roomcast.server.sessions import Sessions
-from roomcast.server.signatures import check_takes
 from roomcast.serving import Listening, listen, run
+from roomcast.sockets.handlers import is_contained
+from roomcast.sockets.signatures import check_takes
 
 __all__ = ["Server"]
 
@@ -54,7 +55,7 @@ class Server(Namespace):
         """
         self.options = read_options(options)
         self.encoder = Encoder(self.options.limits, self.options.default)
-        self.handlers = Handlers()
+        self.handlers = ServerHandlers()
         self.parked = Parked(self.options.limits.max_pending_size)
         self.warned_of_own_room = False
         self.engine = Engine(self._on_connection, self.options)

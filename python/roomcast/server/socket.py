@@ -27,16 +27,20 @@ from roomcast.engine.outbox import DONE, Drain
 from roomcast.engine.requests import Request
 from roomcast.errors import DisconnectedError, UsageError
 from roomcast.events import Listener
-from roomcast.server.acks import Ack, Done, SocketAck, checked_timeout, settler
+from roomcast.server.acks import Ack, SocketAck
 from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.broadcast import Broadcaster, BroadcastOperator, room_names
 from roomcast.server.catch_all import CatchAll, Extras
 from roomcast.server.emitter import SocketEmitter
-from roomcast.server.handlers import Answer, ErrorHook, is_contained
+from roomcast.server.handlers import ErrorHook
 from roomcast.server.handshake import Handshake
-from roomcast.server.operator import PLAIN, SocketFlags, SocketOperator
+from roomcast.server.operator import SocketOperator
 from roomcast.server.recovery import RecoveryFailure
-from roomcast.server.signatures import MANY, accepted, check_takes
+from roomcast.sockets.acks import Done, checked_timeout, settler
+from roomcast.sockets.answers import Answer
+from roomcast.sockets.flags import PLAIN, SocketFlags
+from roomcast.sockets.handlers import is_contained
+from roomcast.sockets.signatures import MANY, accepted, check_takes
 from roomcast.typed import Event
 from roomcast.types import PacketType
 

@@ -10,10 +10,10 @@ network is missing. Nothing but roomcast is needed; `roomcast.testing.pytest` is
 
 from typing import Protocol, Unpack
 
+from roomcast.client.operator import SocketOperator
 from roomcast.testing.clock import Clock, ClockEventLoop, new_event_loop, run, running_clock
 from roomcast.testing.line import Direction, Line
 from roomcast.testing.manager import Manager, connect
-from roomcast.testing.operator import SocketOperator
 from roomcast.testing.options import App, Auth, ConnectOptions, ManagerOptions, Options
 from roomcast.testing.socket import Socket
 

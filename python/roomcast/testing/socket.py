@@ -22,19 +22,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from roomcast._core import EncodedPacket, Encoder, Packet
+from roomcast.client.acks import Acks
+from roomcast.client.emitter import ClientEmitter
+from roomcast.client.operator import Emitting
 from roomcast.engine.outbox import DONE
 from roomcast.errors import ConnectError, DisconnectedError
-from roomcast.events import EventEmitter, Listener
-from roomcast.server.acks import Done, checked_timeout, settler
-from roomcast.server.catch_all import AnyListeners, Extras
-from roomcast.server.handlers import Answer
-from roomcast.server.operator import PLAIN, SocketFlags
-from roomcast.server.signatures import accepted
-from roomcast.server.tasks import start
-from roomcast.testing.acks import Acks
+from roomcast.events import Listener
+from roomcast.sockets.acks import Done, settler
+from roomcast.sockets.answers import Answer
+from roomcast.sockets.any_listeners import AnyListeners, AnyState
+from roomcast.sockets.flags import SocketFlags
+from roomcast.sockets.signatures import accepted
+from roomcast.sockets.tasks import start
 from roomcast.testing.inbox import PATIENCE, Event, Inbox
 from roomcast.testing.line import Line
-from roomcast.testing.operator import SocketOperator
 from roomcast.testing.options import Auth
 from roomcast.types import PacketType
 
@@ -52,7 +53,7 @@ CLIENT_DISCONNECT: Final = "io client disconnect"
 SERVER_DISCONNECT: Final = "io server disconnect"
 
 
-class Socket(EventEmitter, AnyListeners):
+class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
     """A client of the test kit. It belongs to the event loop in which it connects.
 
     ``await`` it, or enter it with ``async with``, to connect it; the latter disconnects it at the end. Iterating over it gives each
@@ -80,7 +81,7 @@ class Socket(EventEmitter, AnyListeners):
         self.connected = False
         self.active = False
         self.recovered = False
-        self._extras: Extras | None = None
+        self._extras: AnyState | None = None
         self._pid: str | None = None
         self._offset: str | None = None
         self._acks = Acks()
@@ -147,57 +148,6 @@ class Socket(EventEmitter, AnyListeners):
             self.ended(CLIENT_DISCONNECT)
         self.manager.close_if_idle()
         return _Ending(self)
-
-    def emit(self, event: str, *args: Any, ack: Listener | None = None) -> Awaitable[None]:
-        """Send an event to the server.
-
-        Args:
-            event: The event's name; none of the reserved ones.
-            args: Anything that JSON knows, and bytes. They are encoded before the call returns.
-            ack: Asks for an acknowledgement; a function or a coroutine function, called with its arguments.
-
-        Returns:
-            Something to await, or to ignore: nothing is ever behind on this side of the line.
-
-        Raises:
-            EncodeError: If an argument has no JSON form.
-            ReservedEventError: If the event belongs to the library.
-        """
-        return self.emit_within(PLAIN, event, args, ack)
-
-    def send(self, *args: Any) -> Awaitable[None]:
-        """Send an event named ``message``; otherwise as `emit`."""
-        return self.emit("message", *args)
-
-    def emit_with_ack(self, event: str, *args: Any) -> Awaitable[Any]:
-        """Send an event and get the server's answer.
-
-        Returns:
-            A future of the answer: one argument → itself, several → a tuple, none → ``None``. It raises
-            `DisconnectedError` if the socket disconnects first, and never times out without a `timeout`.
-
-        Raises:
-            EncodeError: If an argument has no JSON form.
-            ReservedEventError: If the event belongs to the library.
-        """
-        return self.request_within(PLAIN, event, args)
-
-    @property
-    def volatile(self) -> SocketOperator:
-        """This socket, for events that are dropped unless they can be sent at once."""
-        return SocketOperator(self, SocketFlags(volatile=True))
-
-    def compress(self, compress: bool) -> SocketOperator:
-        """This socket, for events that may be compressed or not; between a test and its server nothing is."""
-        return SocketOperator(self, SocketFlags(compress=compress))
-
-    def timeout(self, seconds: float) -> SocketOperator:
-        """Wait for the acknowledgement of what is emitted next this long.
-
-        Raises:
-            ValueError: If it is negative or not finite.
-        """
-        return SocketOperator(self, SocketFlags(timeout=checked_timeout(seconds)))
 
     async def wait_for(self, event: str, *, timeout: float | None = PATIENCE) -> Any:  # noqa: ASYNC109  the API
         """Return the arguments of an event, as soon as it is there.
@@ -456,9 +406,9 @@ class Socket(EventEmitter, AnyListeners):
     def _notify(self, listener: Listener, event: str, subject: Listener) -> None:
         self._call(listener, (event, subject), event)
 
-    def _get_extras(self) -> Extras:
+    def _get_extras(self) -> AnyState:
         if self._extras is None:
-            self._extras = Extras()
+            self._extras = AnyState()
         return self._extras
 
     def _observe_outgoing(self, observed: bool) -> None:

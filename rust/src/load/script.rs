@@ -68,7 +68,7 @@ fn text_frame(text: &[u8]) -> Vec<u8> {
 /// A frame of a client.
 pub(super) fn client_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    write_masked_frame(&mut frame, opcode, payload, MASK);
+    write_masked_frame(&mut frame, opcode, payload, false, MASK);
     frame
 }
 

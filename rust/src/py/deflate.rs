@@ -1,4 +1,4 @@
-//! `Deflate` and `Agreement`: permessage-deflate as a server offers it, and as one client has agreed to it.
+//! `Deflate` and `Agreement`: permessage-deflate as one end wants it, and as one connection has agreed on it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::websocket::deflate::{self, Deflater, Inflater, MAX_BITS, MIN_SERVER_BITS, Terms};
-use crate::websocket::{Opcode, frame_header, write_frame};
+use crate::websocket::{Masks, Opcode, frame_header, write_frame, write_masked_frame};
 
 /// Windows that a server's messages can have.
 pub(super) const WINDOWS: usize = (MAX_BITS - MIN_SERVER_BITS) as usize + 1;
@@ -78,6 +78,19 @@ impl Deflate {
             agreed,
         }))
     }
+
+    #[classattr]
+    const OFFER: &'static str = deflate::OFFER;
+
+    #[pyo3(signature = (response, /))]
+    fn accept(slf: Py<Self>, response: &str) -> PyResult<Agreement> {
+        let agreed =
+            deflate::accept(response).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Agreement {
+            deflate: slf,
+            agreed,
+        })
+    }
 }
 
 /// How the messages of one connection are compressed.
@@ -92,7 +105,7 @@ impl Agreement {
     /// Which of the `WINDOWS` its messages to the client have: all that connections of a server may differ in.
     pub(super) fn window(&self) -> usize {
         self.agreed
-            .server_max_window_bits
+            .window_bits
             .saturating_sub(MIN_SERVER_BITS)
             .into()
     }
@@ -121,6 +134,21 @@ impl Agreement {
                 out.extend_from_slice(&compressed);
             }
             None => write_frame(out, opcode, payload),
+        }
+    }
+
+    /// Write a message as a frame of a client, compressed where that is worth it.
+    pub(super) fn write_masked_frame(
+        &self,
+        py: Python<'_>,
+        out: &mut Vec<u8>,
+        opcode: Opcode,
+        payload: &[u8],
+        masks: &mut Masks,
+    ) {
+        match self.compress(py, payload) {
+            Some(compressed) => write_masked_frame(out, opcode, &compressed, true, masks.draw()),
+            None => write_masked_frame(out, opcode, payload, false, masks.draw()),
         }
     }
 

@@ -276,12 +276,26 @@ impl EncodedPacket {
         out: &mut Vec<u8>,
         skip: usize,
     ) -> PyResult<()> {
+        if skip == 0
+            && let Some(frames) = self.frames.get(py)
+        {
+            out.extend_from_slice(frames.as_bytes(py));
+            return Ok(());
+        }
+        self.each_message(py, skip, |opcode, payload| {
+            write_frame(out, opcode, payload);
+        })
+    }
+
+    /// Do something with each of its messages behind the first `skip`.
+    pub(super) fn each_message(
+        &self,
+        py: Python<'_>,
+        skip: usize,
+        mut act: impl FnMut(Opcode, &[u8]),
+    ) -> PyResult<()> {
         if skip == 0 {
-            if let Some(frames) = self.frames.get(py) {
-                out.extend_from_slice(frames.as_bytes(py));
-                return Ok(());
-            }
-            write_frame(out, Opcode::Text, self.text.bind(py).to_str()?.as_bytes());
+            act(Opcode::Text, self.text.bind(py).to_str()?.as_bytes());
         }
         for attachment in self
             .attachments
@@ -289,8 +303,7 @@ impl EncodedPacket {
             .iter_borrowed()
             .skip(skip.saturating_sub(1))
         {
-            let attachment = attachment.cast::<PyBytes>()?;
-            write_frame(out, Opcode::Binary, attachment.as_bytes());
+            act(Opcode::Binary, attachment.cast::<PyBytes>()?.as_bytes());
         }
         Ok(())
     }
@@ -354,13 +367,9 @@ impl EncodedPacket {
         out: &mut Vec<u8>,
         agreement: &Agreement,
     ) -> PyResult<()> {
-        let text = self.text.bind(py).to_str()?.as_bytes();
-        agreement.write_frame(py, out, Opcode::Text, text);
-        for attachment in self.attachments.bind(py).iter_borrowed() {
-            let attachment = attachment.cast::<PyBytes>()?;
-            agreement.write_frame(py, out, Opcode::Binary, attachment.as_bytes());
-        }
-        Ok(())
+        self.each_message(py, 0, |opcode, payload| {
+            agreement.write_frame(py, out, opcode, payload);
+        })
     }
 
     /// The attachments as they stand in payloads.

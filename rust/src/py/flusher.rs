@@ -16,6 +16,7 @@ use pyo3::sync::MutexExt;
 use pyo3::types::PyBytes;
 
 use super::deflate::{Agreement, WINDOWS};
+use super::masking::Masking;
 use super::outbox::{Item, Outbox};
 use crate::websocket::{Opcode, write_frame};
 
@@ -177,6 +178,8 @@ pub(super) struct Joined {
     last: [Last; 1 + WINDOWS],
     /// Bytes that were compressed since somebody looked.
     compressed: usize,
+    /// The frames of a client: nobody else has the same.
+    masked: Vec<u8>,
 }
 
 /// A queue and its frames.
@@ -235,6 +238,24 @@ impl Joined {
             }
         }
         Ok(Frames::Joined(&last.bytes))
+    }
+
+    /// Return the frames of a client.
+    pub(super) fn masked_frames(
+        &mut self,
+        py: Python<'_>,
+        queue: &VecDeque<Item>,
+        skip: usize,
+        agreement: Option<&Agreement>,
+        masking: &mut Masking,
+    ) -> PyResult<Frames<'_>> {
+        self.masked.clear();
+        let mut skip = skip;
+        for item in queue {
+            masking.write(py, &mut self.masked, item, skip, agreement)?;
+            skip = 0;
+        }
+        Ok(Frames::Joined(&self.masked))
     }
 
     /// Say whether compressing has taken so long that it is time to look at the clock.

@@ -12,6 +12,7 @@ mod errors;
 mod flusher;
 mod keys;
 mod load;
+mod masking;
 mod outbox;
 mod packet;
 mod payload;

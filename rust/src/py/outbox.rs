@@ -17,11 +17,12 @@ use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyList, PyMemoryView, PySlice, PyString};
 
 use super::deflate::Agreement;
 use super::encoder::EncodedPacket;
-use super::flusher::{Flusher, Joined, Policy};
+use super::flusher::{Flusher, Frames, Joined, Policy};
+use super::masking::Masking;
 use super::{buffers, payload};
 use crate::socket::send_some;
 
@@ -90,36 +91,65 @@ enum Carrier {
 
 /// A transport of asyncio behind a finished handshake of a WebSocket.
 struct Line {
-    transport: Py<PyAny>,
-    /// The socket below it; -1 where bytes have to go through the transport.
-    fd: i32,
+    target: Target,
     /// How messages are compressed.
     agreement: Option<Py<Agreement>>,
+    /// How a client masks them; a server does not.
+    masking: Option<Masking>,
 }
 
 impl Line {
+    /// The frames of a queue, without the first messages of its first packet.
+    fn frames<'a>(
+        &mut self,
+        py: Python<'_>,
+        joined: &'a mut Joined,
+        queue: &VecDeque<Item>,
+        skip: usize,
+    ) -> PyResult<Frames<'a>> {
+        let agreement = self.agreement.as_ref().map(Py::get);
+        match &mut self.masking {
+            None => joined.frames(py, queue, skip, agreement),
+            Some(masking) => joined.masked_frames(py, queue, skip, agreement, masking),
+        }
+    }
+}
+
+/// Where bytes are written to.
+struct Target {
+    transport: Py<PyAny>,
+    /// The socket below it; -1 where bytes have to go through the transport.
+    fd: i32,
+}
+
+impl Target {
     fn clone_ref(&self, py: Python<'_>) -> Self {
         Self {
             transport: self.transport.clone_ref(py),
             fd: self.fd,
-            agreement: self.agreement.as_ref().map(|one| one.clone_ref(py)),
         }
     }
 
-    fn agreement(&self) -> Option<&Agreement> {
-        self.agreement.as_ref().map(Py::get)
-    }
-
     /// Write frames; return how many bytes wait in the transport after that.
-    fn write(&self, py: Python<'_>, frames: &[u8]) -> PyResult<usize> {
+    fn write(&self, py: Python<'_>, frames: &Frames<'_>) -> PyResult<usize> {
         // Nothing waits in the transport, or it would have paused the outbox.
-        let sent = send_some(self.fd, frames);
-        let rest = frames.get(sent..).unwrap_or_default();
+        let bytes = frames.as_slice(py);
+        let sent = send_some(self.fd, bytes);
+        let rest = bytes.get(sent..).unwrap_or_default();
         if rest.is_empty() {
             return Ok(0);
         }
         let transport = self.transport.bind(py);
-        transport.call_method1("write", (PyBytes::new(py, rest),))?;
+        match frames {
+            // Those of one packet are shared by all of its recipients: a slow crowd does not hold a copy each.
+            Frames::Packet(bytes) if sent == 0 => transport.call_method1("write", (bytes,))?,
+            Frames::Packet(bytes) => {
+                let view = PyMemoryView::from(bytes.bind(py))?;
+                let rest = view.get_item(PySlice::new(py, sent.try_into()?, isize::MAX, 1))?;
+                transport.call_method1("write", (rest,))?
+            }
+            Frames::Joined(_) => transport.call_method1("write", (PyBytes::new(py, rest),))?,
+        };
         transport.call_method0("get_write_buffer_size")?.extract()
     }
 }
@@ -226,7 +256,8 @@ impl Outbox {
             owner.call_method1(py, "on_drop", (dropped,))?;
             state = self.lock(py);
         }
-        match &state.carrier {
+        let held = &mut *state;
+        match &mut held.carrier {
             Carrier::None => Ok(()),
             Carrier::Transport(transport) => {
                 let transport = transport.clone_ref(py);
@@ -234,16 +265,16 @@ impl Outbox {
                 transport.call_method0(py, "flush").map(drop)
             }
             Carrier::Line(line) => {
-                if !state.writable || state.queue.is_empty() {
+                if !held.writable || held.queue.is_empty() {
                     return Ok(());
                 }
-                let line = line.clone_ref(py);
-                let frames = joined.frames(py, &state.queue, state.skip, line.agreement())?;
-                state.empty();
-                let waiter = state.relax(self.flusher.get());
+                let frames = line.frames(py, joined, &held.queue, held.skip)?;
+                let target = line.target.clone_ref(py);
+                held.empty();
+                let waiter = held.relax(self.flusher.get());
                 drop(state);
                 release(py, waiter)?;
-                let left = line.write(py, frames.as_slice(py))?;
+                let left = target.write(py, &frames)?;
                 if left > 0 {
                     self.drained_to(py, left)?;
                 }
@@ -358,18 +389,20 @@ impl Outbox {
         drop(old);
     }
 
-    #[pyo3(signature = (transport, fd, agreement=None, /))]
+    #[pyo3(signature = (transport, fd, agreement=None, /, *, masked=false, base64=false))]
     fn write_to(
         &self,
         py: Python<'_>,
         transport: Py<PyAny>,
         fd: i32,
         agreement: Option<Py<Agreement>>,
+        masked: bool,
+        base64: bool,
     ) {
         let new = Carrier::Line(Line {
-            transport,
-            fd,
+            target: Target { transport, fd },
             agreement,
+            masking: masked.then(|| Masking::new(base64)),
         });
         let old = std::mem::replace(&mut self.lock(py).carrier, new);
         drop(old);
@@ -481,11 +514,13 @@ impl Outbox {
     fn take_frames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let mut state = self.lock(py);
         let mut joined = Joined::default();
-        let agreement = match &state.carrier {
-            Carrier::Line(line) => line.agreement(),
-            Carrier::None | Carrier::Transport(_) => None,
+        let held = &mut *state;
+        let frames = match &mut held.carrier {
+            Carrier::Line(line) => line.frames(py, &mut joined, &held.queue, held.skip)?,
+            Carrier::None | Carrier::Transport(_) => {
+                joined.frames(py, &held.queue, held.skip, None)?
+            }
         };
-        let frames = joined.frames(py, &state.queue, state.skip, agreement)?;
         let frames = PyBytes::new(py, frames.as_slice(py));
         state.empty();
         let waiter = state.relax(self.flusher.get());
@@ -549,7 +584,7 @@ impl Outbox {
             Carrier::None => {}
             Carrier::Transport(transport) => visit.call(transport)?,
             Carrier::Line(line) => {
-                visit.call(&line.transport)?;
+                visit.call(&line.target.transport)?;
                 visit.call(&line.agreement)?;
             }
         }

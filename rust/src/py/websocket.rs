@@ -15,7 +15,7 @@ use crate::websocket::{CloseCode, Message, Reader, ReaderLimits, Role};
 /// What the close of a peer is called that gave no code.
 const NO_STATUS: u16 = 1005;
 
-/// Turns the bytes that one client sends over its WebSocket into packets.
+/// Turns the bytes that one end sends over its WebSocket into packets.
 #[pyclass(frozen, module = "roomcast._core")]
 #[derive(Debug)]
 pub(super) struct FrameReader {
@@ -26,21 +26,21 @@ pub(super) struct FrameReader {
 #[pymethods]
 impl FrameReader {
     #[new]
-    #[pyo3(signature = (max_message, max_fragments, agreement=None, /))]
+    #[pyo3(signature = (max_message, max_fragments, agreement=None, /, *, client=false))]
     fn new(
         max_message: usize,
         max_fragments: usize,
         agreement: Option<&Bound<'_, Agreement>>,
+        client: bool,
     ) -> Self {
+        let role = if client { Role::Client } else { Role::Server };
         let limits = ReaderLimits {
             max_message,
             max_fragments,
         };
         let reader = match agreement {
-            None => Reader::new(Role::Server, limits),
-            Some(agreement) => {
-                Reader::with_deflate(Role::Server, limits, agreement.get().inflater())
-            }
+            None => Reader::new(role, limits),
+            Some(agreement) => Reader::with_deflate(role, limits, agreement.get().inflater()),
         };
         Self {
             reader: Mutex::new(Some(reader)),

@@ -13,7 +13,7 @@ mod offer;
 
 pub use compress::{DEFAULT_LEVEL, Deflater, compress_message};
 pub use inflate::Inflater;
-pub use offer::{Agreement, MalformedOffer, Terms, negotiate};
+pub use offer::{Agreement, MalformedOffer, OFFER, Terms, accept, negotiate};
 
 /// The smallest window of a server's messages: zlib writes no raw stream with one of 256 bytes.
 pub const MIN_SERVER_BITS: u8 = 9;

@@ -40,10 +40,17 @@ pub fn write_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
 /// Write an unfragmented frame of a client.
 ///
 /// The mask is the caller's to draw, anew for each frame and from what a web page cannot guess: it keeps pages from
-/// choosing the bytes on the wire (RFC 6455 section 10.3).
-pub fn write_masked_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: [u8; 4]) {
+/// choosing the bytes on the wire (RFC 6455 section 10.3). `rsv1` as for [`frame_header`].
+pub fn write_masked_frame(
+    out: &mut Vec<u8>,
+    opcode: Opcode,
+    payload: &[u8],
+    rsv1: bool,
+    mask: [u8; 4],
+) {
     out.reserve(MAX_HEADER.saturating_add(payload.len()));
-    header(out, FIN | opcode as u8, MASKED, payload.len());
+    let rsv1 = if rsv1 { RSV1 } else { 0 };
+    header(out, FIN | rsv1 | opcode as u8, MASKED, payload.len());
     out.extend_from_slice(&mask);
     let start = out.len();
     out.extend_from_slice(payload);
@@ -82,7 +89,13 @@ mod tests {
         write_frame(&mut out, Opcode::Text, b"Hello");
         assert_eq!(out, b"\x81\x05Hello");
         out.clear();
-        write_masked_frame(&mut out, Opcode::Text, b"Hello", [0x37, 0xfa, 0x21, 0x3d]);
+        write_masked_frame(
+            &mut out,
+            Opcode::Text,
+            b"Hello",
+            false,
+            [0x37, 0xfa, 0x21, 0x3d],
+        );
         assert_eq!(out, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
         out.clear();
         write_frame(&mut out, Opcode::Ping, b"Hello");

@@ -12,6 +12,9 @@ const NAME: &str = "permessage-deflate";
 /// most four parameters. Source: roomcast.
 const MAX_TOKENS: usize = 64;
 
+/// Bytes of a response; longer ones are malformed. The longest that makes sense has 103.
+const MAX_RESPONSE: usize = 256;
+
 /// The window of a deflate stream, as the exponent of its bytes.
 const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=MAX_BITS;
 
@@ -37,34 +40,34 @@ pub struct Terms {
     pub client_no_context_takeover: bool,
 }
 
-/// How the messages of one connection are compressed.
+/// How the messages of one connection are compressed, as one of its ends sees it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Agreement {
     /// For [`super::Deflater::new`], 9 to 15; connections that have this in common share compressed messages.
-    pub server_max_window_bits: u8,
+    pub window_bits: u8,
     /// Whether the client offered a window and so wants to be told, or does not know that it is a smaller one.
     tell_server_bits: bool,
-    /// Whether each message of the client stands alone.
-    pub client_no_context_takeover: bool,
+    /// Whether each message of the other end stands alone.
+    pub peer_alone: bool,
 }
 
 impl Agreement {
-    /// The header's value in the response.
+    /// The header's value in a server's response.
     pub fn response(&self) -> String {
         let mut response = format!("{NAME}; server_no_context_takeover");
-        if self.client_no_context_takeover {
+        if self.peer_alone {
             response.push_str("; client_no_context_takeover");
         }
         if self.tell_server_bits {
             response.push_str("; server_max_window_bits=");
-            response.push_str(&self.server_max_window_bits.to_string());
+            response.push_str(&self.window_bits.to_string());
         }
         response
     }
 
     /// What the connection's reader inflates with.
     pub const fn inflater(&self) -> Inflater {
-        Inflater::new(!self.client_no_context_takeover)
+        Inflater::new(!self.peer_alone)
     }
 }
 
@@ -108,10 +111,51 @@ pub fn negotiate(header: &str, terms: Terms) -> Result<Option<Agreement>, Malfor
         .server_max_window_bits
         .clamp(MIN_SERVER_BITS, MAX_BITS);
     Ok(agreed.map(|offer: Offer| Agreement {
-        server_max_window_bits: offer.server_bits.unwrap_or(MAX_BITS).min(most),
+        window_bits: offer.server_bits.unwrap_or(MAX_BITS).min(most),
         tell_server_bits: offer.server_bits.is_some() || most < MAX_BITS,
-        client_no_context_takeover: terms.client_no_context_takeover || offer.client_alone,
+        peer_alone: terms.client_no_context_takeover || offer.client_alone,
     }))
+}
+
+/// What a client offers: its own messages stand alone, whatever the server's do.
+pub const OFFER: &str = "permessage-deflate; client_no_context_takeover";
+
+/// Read what a server answers to [`OFFER`].
+///
+/// # Errors
+///
+/// [`MalformedOffer`] where it is no answer to that: another extension, an unknown or repeated parameter, or a wrong value.
+pub fn accept(header: &str) -> Result<Agreement, MalformedOffer> {
+    let mut parts = header.split(';').map(trim);
+    if parts.next() != Some(NAME) || header.len() > MAX_RESPONSE {
+        return Err(MalformedOffer);
+    }
+    let (mut server_alone, mut client_alone, mut server_bits) = (false, false, false);
+    for part in parts {
+        let parameter = Parameter::new(part)?;
+        let repeated = match (parameter.name, parameter.value) {
+            ("server_no_context_takeover", Value::None) => {
+                std::mem::replace(&mut server_alone, true)
+            }
+            ("client_no_context_takeover", Value::None) => {
+                std::mem::replace(&mut client_alone, true)
+            }
+            // The largest window inflates what was made with a smaller one.
+            ("server_max_window_bits", Value::Token(bits)) => {
+                window_bits(bits).ok_or(MalformedOffer)?;
+                std::mem::replace(&mut server_bits, true)
+            }
+            _ => true,
+        };
+        if repeated {
+            return Err(MalformedOffer);
+        }
+    }
+    Ok(Agreement {
+        window_bits: MAX_BITS,
+        tell_server_bits: false,
+        peer_alone: server_alone,
+    })
 }
 
 /// One offer of the extension, as far as it is read.
@@ -354,8 +398,8 @@ mod tests {
             agreement.response(),
             format!("{PLAIN}; client_no_context_takeover")
         );
-        assert!(agreement.client_no_context_takeover);
-        assert_eq!(agreement.server_max_window_bits, 15);
+        assert!(agreement.peer_alone);
+        assert_eq!(agreement.window_bits, 15);
     }
 
     #[test]
@@ -381,8 +425,49 @@ mod tests {
                 ..TERMS
             };
             let agreement = negotiate(header, terms).unwrap().unwrap();
-            assert_eq!(agreement.server_max_window_bits, bits, "{header}");
+            assert_eq!(agreement.window_bits, bits, "{header}");
             assert_eq!(agreement.response(), format!("{PLAIN}{told}"), "{header}");
         }
+    }
+
+    #[test]
+    fn answers_to_the_offer_of_a_client_are_read() {
+        for (header, alone) in [
+            ("permessage-deflate", false),
+            ("permessage-deflate; client_no_context_takeover", false),
+            (
+                "permessage-deflate;server_no_context_takeover; client_no_context_takeover",
+                true,
+            ),
+            ("permessage-deflate; server_max_window_bits=8", false),
+        ] {
+            let agreement = accept(header).unwrap();
+            assert_eq!(
+                (agreement.peer_alone, agreement.window_bits),
+                (alone, 15),
+                "{header}"
+            );
+        }
+        for header in [
+            "",
+            "x-webkit-deflate-frame",
+            "permessage-deflate, permessage-deflate",
+            "permessage-deflate; unknown",
+            "permessage-deflate; client_max_window_bits=15",
+            "permessage-deflate; server_max_window_bits",
+            "permessage-deflate; server_max_window_bits=7",
+            "permessage-deflate; server_max_window_bits=\"9\"",
+            "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+            &format!("permessage-deflate{}", "; a".repeat(100)),
+        ] {
+            assert_eq!(accept(header), Err(MalformedOffer), "{header}");
+        }
+    }
+
+    #[test]
+    fn server_and_client_agree() {
+        let agreed = negotiate(OFFER, TERMS).unwrap().unwrap();
+        assert!(agreed.peer_alone);
+        assert!(accept(&agreed.response()).unwrap().peer_alone);
     }
 }

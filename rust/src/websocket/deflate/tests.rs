@@ -25,7 +25,7 @@ fn masked(frames: &[(u8, &[u8])]) -> Vec<u8> {
     for (first, payload) in frames {
         let start = out.len();
         let mask = [7, 77, 177, 0];
-        crate::websocket::write_masked_frame(&mut out, Opcode::Binary, payload, mask);
+        crate::websocket::write_masked_frame(&mut out, Opcode::Binary, payload, false, mask);
         out[start] = *first;
     }
     out

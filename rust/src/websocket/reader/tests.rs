@@ -38,7 +38,7 @@ fn text(text: &str) -> Owned {
 fn raw(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     match role {
-        Role::Server => write_masked_frame(&mut out, Opcode::Binary, payload, MASK),
+        Role::Server => write_masked_frame(&mut out, Opcode::Binary, payload, false, MASK),
         Role::Client => write_frame(&mut out, Opcode::Binary, payload),
     }
     out[0] = first;
@@ -492,7 +492,7 @@ fn frames_of_ours_are_read_back() {
         frame_header(&mut prebuilt, Opcode::Binary, length, false);
         assert_eq!([prebuilt, payload.clone()].concat(), frame);
         frame.clear();
-        write_masked_frame(&mut frame, Opcode::Binary, &payload, MASK);
+        write_masked_frame(&mut frame, Opcode::Binary, &payload, false, MASK);
         let mut server = Reader::new(Role::Server, ReaderLimits::default());
         assert_eq!(feed(&mut server, &[&frame]), expected);
     }

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from roomcast.errors import AckTimeoutError, DisconnectedError
-from roomcast.server.acks import Done
+from roomcast.sockets.acks import Done
 
 __all__ = ["Acks"]
 
