@@ -6,10 +6,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import main
+from client import CLIENT
 from growth import GROWTH
 from idle import IDLE
 from polling import POLLING
 from stalled import STALLED
 from websockets import WEBSOCKETS
 
-main([POLLING, IDLE, WEBSOCKETS, GROWTH, STALLED])
+main([POLLING, IDLE, WEBSOCKETS, GROWTH, STALLED, CLIENT])

@@ -15,13 +15,16 @@ from typing import Final, Self
 __all__ = [
     "Server",
     "beside_python",
+    "client",
     "cores",
     "cpu_seconds",
+    "flood",
     "floor",
     "node",
     "python",
     "raise_open_files",
     "socketioxide",
+    "start",
 ]
 
 PEERS: Final = Path(__file__).parent / "peers"
@@ -60,6 +63,24 @@ def python(peer: str, **options: object) -> list[str]:
 def node(ping_interval: float) -> list[str]:
     """Return the command of the Node.js server."""
     return ["node", str(PEERS / "serve.js"), str(ping_interval)]
+
+
+def flood() -> list[str]:
+    """Return the command of the server that floods a client."""
+    return [sys.executable, str(PEERS / "flood.py")]
+
+
+def client(peer: str, *arguments: object) -> list[str]:
+    """Return the command of a client.
+
+    Args:
+        peer: ``Node.js``, or whose Python client it is.
+        arguments: Port, workload, and seconds or number of connections.
+    """
+    given = [str(argument) for argument in arguments]
+    if peer == "Node.js":
+        return ["node", "--expose-gc", str(PEERS / "client.js"), *given]
+    return [sys.executable, str(PEERS / "client.py"), peer, *given]
 
 
 def socketioxide() -> list[str]:
@@ -101,6 +122,17 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def start(command: list[str], core: int) -> subprocess.Popen[str]:
+    """Start a peer on a core; what it prints can be read."""
+    paths = [str(NODE_MODULES), *filter(None, [os.environ.get("NODE_PATH")])]
+    return subprocess.Popen(
+        ["taskset", "--cpu-list", str(core), *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"NODE_PATH": os.pathsep.join(paths)},
+    )
+
+
 class Server:
     """A server that runs; a context manager, which ends it.
 
@@ -110,13 +142,7 @@ class Server:
     """
 
     def __init__(self, command: list[str], core: int) -> None:
-        paths = [str(NODE_MODULES), *filter(None, [os.environ.get("NODE_PATH")])]
-        self._process = subprocess.Popen(
-            ["taskset", "--cpu-list", str(core), *command],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"NODE_PATH": os.pathsep.join(paths)},
-        )
+        self._process = start(command, core)
         self.pid = self._process.pid  # taskset becomes the server
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

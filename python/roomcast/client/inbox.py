@@ -51,18 +51,21 @@ class Inbox:
 
     def put(self, event: Event) -> None:
         """Take an event: the first who waits for it gets it."""
-        if self.offer(event):
+        if self._hand_over(event):
             return
         self.events.append(event)
         if len(self.events) > (MAX_UNREAD if self.reading else self._unheard):
             self.events.popleft()
             self._lost += 1
 
-    def offer(self, event: Event) -> bool:
-        """Give an event to the first who waits for it; return whether there is one."""
+    def offer(self, event: Event) -> None:
+        """Give one of the library's own events to the first who waits for it by its name; it is not kept."""
+        self._hand_over(event, named=True)
+
+    def _hand_over(self, event: Event, *, named: bool = False) -> bool:
         for entry in self.waiting:
             wanted, future = entry
-            if wanted(event) and not future.done():
+            if wanted(event) and not future.done() and not (named and wanted is _any):
                 self.waiting.remove(entry)
                 future.set_result(event)
                 return True

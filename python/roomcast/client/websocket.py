@@ -16,7 +16,7 @@ write.
 
 import asyncio
 import os
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 from roomcast._core import Agreement, Decoder, Deflate, FrameReader, Outbox, Packet
 from roomcast.client.handshake import MAX_BODY, Head, Opening, parse_head
@@ -187,15 +187,15 @@ class WebSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        line = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self._transport = line
         if self._closing or self._opening is None:
-            transport.abort()
+            line.abort()
             return
         # Paused means: the transport holds something. Only when it does not may the outbox write past it. That of TLS pauses
         # at its mark, others above it.
-        transport.set_write_buffer_limits(high=1 if is_tls(transport) else 0)
-        transport.write(self._opening.request)
+        line.set_write_buffer_limits(high=1 if is_tls(line) else 0)
+        line.write(self._opening.request)
 
     def data_received(self, data: bytes) -> None:
         """Hand on what is complete."""
