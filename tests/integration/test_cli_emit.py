@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+import sys
 
 import pytest
 
@@ -176,6 +177,16 @@ def test_where_there_is_no_websocket_it_polls(tmp_path, capsys):
         assert "answers 400" in capsys.readouterr().err
 
 
+def test_websockets_need_no_aiohttp_and_polling_does(ours, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    assert emitted(capsys, ours, "back", "1", "--ack") == [1]
+    assert main(["emit", ours, "back", "--transport", "polling"]) == 1
+    error = capsys.readouterr().err
+    assert error == (
+        'roomcast: polling needs aiohttp: pip install "roomcast[client]"; or --transport websocket\n'
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -214,7 +225,11 @@ def test_what_is_not_json_is_shown_how_to_quote(capsys, text, words):
         (["URL", "cut"], 1, "ended before the event was sent for sure: transport close"),
         (["URL", "missing", "--ack", "--timeout", "0.5"], 3, "not acknowledged within 0.5 s"),
         (["URL", "none", "--ack", "--output", "x"], 1, "the answer has no bytes"),
-        (["URL", "x", "--path", "/none/"], 1, "/none/ answers 404: no Socket.IO server is there"),
+        (
+            ["URL", "x", "--path", "/none/"],
+            1,
+            "/none/ answers 404: no Socket.IO server is there; --path names another place",
+        ),
         (["URL/none", "x"], 1, "namespace /none is not there"),
         (["URL/slow", "x", "--timeout", "0.5"], 1, "a middleware there may wait"),
         (

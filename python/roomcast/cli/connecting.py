@@ -12,7 +12,7 @@ from roomcast.cli.words import why_not
 from roomcast.client import Socket, connect
 from roomcast.client.options import Transport
 from roomcast.client.url import Address, parse_url
-from roomcast.errors import ConnectError, MissingDependencyError
+from roomcast.errors import ConnectError, MissingDependencyError, TransportError
 
 __all__ = ["Destination", "add_arguments", "client", "connected", "find_destination"]
 
@@ -51,12 +51,13 @@ class Destination:
         return self.address.origin + (self.nsp if self.nsp != "/" else "")
 
 
-def add_arguments(parser: argparse.ArgumentParser, *, timeout: str) -> None:
+def add_arguments(parser: argparse.ArgumentParser, *, timeout: str, transport: bool = True) -> None:
     """Add the arguments that clients share, but the URL.
 
     Args:
         parser: Gets them.
         timeout: What ``--timeout`` limits, for the help.
+        transport: Whether the transport is to be chosen.
     """
     group = parser.add_argument_group("the connection")
     add = group.add_argument
@@ -71,11 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser, *, timeout: str) -> None:
     )
     add("--namespace", metavar="NSP", help="the namespace; the path of the URL says the same")
     add("--path", default="/socket.io/", help="where the server is (%(default)s)")
-    add(
-        "--transport",
-        choices=TRANSPORTS,
-        help="only this one (a WebSocket, and polling if there is none)",
-    )
+    parser.set_defaults(transport=None)
+    if transport:
+        add(
+            "--transport",
+            choices=TRANSPORTS,
+            help="only this one (a WebSocket, and polling if there is none)",
+        )
     add(
         "--insecure",
         action="store_true",
@@ -174,13 +177,20 @@ async def connected(socket: Socket, to: Destination) -> None:
         async with asyncio.timeout(to.timeout):
             await socket
     except ConnectError as error:
-        raise CommandError(why_not(error, to.address, to.nsp, to.path)) from error
+        why = why_not(error, to.address, to.nsp, to.path)
+        if isinstance(error, TransportError) and isinstance(error.description, int):
+            why += _see_doctor(to)
+        raise CommandError(why) from error
     except TimeoutError as error:
         within = f"has not answered within {to.timeout:g} s"
         if opened:
             within += ": a middleware there may wait, or the server be too slow"
         where = f"namespace {to.nsp}" if opened else f"{to.address.origin}{to.path}"
-        raise CommandError(f"{where} {within}") from error
+        raise CommandError(f"{where} {within}{_see_doctor(to)}") from error
     finally:
         if not socket.connected:
             await socket.disconnect()
+
+
+def _see_doctor(to: Destination) -> str:
+    return f"; roomcast doctor {to.url} looks for the cause"

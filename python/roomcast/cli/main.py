@@ -9,6 +9,7 @@ from typing import Final
 
 from roomcast.cli import emit, listen, serve
 from roomcast.cli.bench import command as bench
+from roomcast.cli.doctor import command as doctor
 from roomcast.cli.errors import FAILED, INTERRUPTED, CommandError
 from roomcast.errors import MissingDependencyError
 
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve.add_command(commands.add_parser)
     emit.add_command(commands.add_parser)
     listen.add_command(commands.add_parser)
+    doctor.add_command(commands.add_parser)
     bench.add_command(commands.add_parser)
     given = _parse(parser, arguments)
     try:
