@@ -1,9 +1,13 @@
 """Types of arguments that commands share: text in, value out, or the reason that argparse shows."""
 
 import argparse
+import json
 from collections.abc import Callable
+from typing import Any, cast
 
-__all__ = ["number_of", "port", "seconds"]
+from roomcast.engine.fields import is_token
+
+__all__ = ["header", "json_object", "number_of", "port", "seconds"]
 
 
 def port(text: str) -> int:
@@ -38,3 +42,24 @@ def seconds(text: str) -> float:
     if not 0 <= value <= 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds")
     return value
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Read an object of JSON."""
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError('no object, as in {"token": "…"}')
+    return cast("dict[str, Any]", value)
+
+
+def header(text: str) -> tuple[str, str]:
+    """Read a header of HTTP."""
+    name, colon, value = text.partition(":")
+    if not colon or not is_token(name.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no header, as in 'Authorization: Bearer …'")
+    if not value.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} has what cannot stand in a header")
+    return name.strip(), value.strip()

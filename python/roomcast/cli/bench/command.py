@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from roomcast._core import Load
-from roomcast.cli.arguments import number_of, port, seconds
+from roomcast.cli.arguments import json_object, number_of, port, seconds
 from roomcast.cli.bench import server
 from roomcast.cli.bench.display import open_display, print_rows
 from roomcast.cli.bench.load import Report, watch
@@ -92,7 +92,7 @@ def _add_workload(
     )
     if workload.event:
         _add_messages(parser, name, workload)
-    add("--auth", type=_auth, metavar="JSON", help="an object for the CONNECT packet")
+    add("--auth", type=json_object, metavar="JSON", help="an object for the CONNECT packet")
     add(
         "--header",
         action="append",
@@ -171,16 +171,6 @@ def _add_messages(parser: argparse.ArgumentParser, name: str, workload: Workload
         )
 
 
-def _auth(text: str) -> str:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError('no object, as in {"token": "…"}')
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
 def run(given: argparse.Namespace) -> int:
     """Run a workload."""
     workload = WORKLOADS[given.workload]
@@ -205,7 +195,9 @@ def _load(given: argparse.Namespace, workload: Workload, target: Target) -> Load
         sources=sources(target.address[0], given.connections),
         request=target.request,
         nsp=target.nsp,
-        auth=given.auth or "",
+        auth=""
+        if given.auth is None
+        else json.dumps(given.auth, ensure_ascii=False, separators=(",", ":")),
         event=workload.event,
         reply=workload.reply,
         size=given.size if workload.event else 0,
