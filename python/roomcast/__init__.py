@@ -1,5 +1,6 @@
 """Socket.IO for Python: a server and a client for asyncio with a Rust core."""
 
+from roomcast.adapters import AdapterHealth, RedisAdapter
 from roomcast.client import Manager, connect
 from roomcast.errors import (
     AckTimeoutError,
@@ -22,10 +23,13 @@ from roomcast.server import (
     AckReport,
     BroadcastOperator,
     ConnectionStateRecovery,
+    FetchedSockets,
     Handshake,
     Namespace,
     ParentNamespace,
     RecoveryFailure,
+    RemoteHandshake,
+    RemoteSocket,
     Server,
     Socket,
     SocketOperator,
@@ -36,12 +40,14 @@ from roomcast.types import Limits, PacketType
 __all__ = [
     "AckReport",
     "AckTimeoutError",
+    "AdapterHealth",
     "BroadcastOperator",
     "ConnectError",
     "ConnectionStateRecovery",
     "DisconnectedError",
     "EncodeError",
     "EventsLostError",
+    "FetchedSockets",
     "HandlerError",
     "Handshake",
     "Limits",
@@ -53,6 +59,9 @@ __all__ = [
     "PacketType",
     "ParentNamespace",
     "RecoveryFailure",
+    "RedisAdapter",
+    "RemoteHandshake",
+    "RemoteSocket",
     "ReservedEventError",
     "RoomcastError",
     "SendBufferError",

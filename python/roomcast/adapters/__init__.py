@@ -1,0 +1,5 @@
+"""Adapters that make servers one cluster, and emitters that reach it from outside."""
+
+from roomcast.adapters.redis import AdapterHealth, RedisAdapter
+
+__all__ = ["AdapterHealth", "RedisAdapter"]
