@@ -1,9 +1,10 @@
 """Socket.IO for Python: a server and a client for asyncio with a Rust core."""
 
-from roomcast.adapters import AdapterHealth, RedisAdapter
+from roomcast.adapters import AdapterHealth, Emitter, RedisAdapter, SyncEmitter
 from roomcast.client import Manager, connect
 from roomcast.errors import (
     AckTimeoutError,
+    BrokerError,
     ConnectError,
     DisconnectedError,
     EncodeError,
@@ -42,9 +43,11 @@ __all__ = [
     "AckTimeoutError",
     "AdapterHealth",
     "BroadcastOperator",
+    "BrokerError",
     "ConnectError",
     "ConnectionStateRecovery",
     "DisconnectedError",
+    "Emitter",
     "EncodeError",
     "EventsLostError",
     "FetchedSockets",
@@ -68,6 +71,7 @@ __all__ = [
     "Server",
     "Socket",
     "SocketOperator",
+    "SyncEmitter",
     "TransportError",
     "UsageError",
     "ValidationError",

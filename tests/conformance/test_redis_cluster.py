@@ -1,4 +1,4 @@
-"""One cluster of roomcast and Node.js servers over a broker: every operation, in both directions, and the official emitter."""
+"""One cluster of roomcast and Node.js servers over a broker: every operation, in both directions, and emitters of both."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ pytestmark = WITH_CLUSTER
 SERVERS = ("a", "node")
 """Where operations begin: ``a`` is roomcast, and ``b`` another node of it."""
 
-ORIGINS = (*SERVERS, "js")
+ORIGINS = (*SERVERS, "js", "py", "sync")
 
 origins = pytest.mark.parametrize("origin", ORIGINS)
 servers = pytest.mark.parametrize("origin", SERVERS)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from roomcast import Namespace, Server, Socket
+from roomcast import Emitter, Namespace, Server, Socket, SyncEmitter
 from roomcast.adapters import RedisAdapter
 from support.broker import RunningBroker, missing_broker, running_broker
 from support.node_cluster import NodeServer
@@ -87,6 +87,8 @@ class Cluster:
         nodes: The roomcast servers ``a`` and ``b``, and their adapters.
         node: The Node.js server.
         clients: Official clients.
+        emitter: An emitter of ours.
+        sync_emitter: One without asyncio.
     """
 
     def __init__(
@@ -100,6 +102,8 @@ class Cluster:
         self.nodes = nodes
         self.node = node
         self.clients = clients
+        self.emitter = Emitter(broker.url)
+        self.sync_emitter = SyncEmitter(broker.url)
         self.urls: dict[str, str] = {"node": node.url}
 
     def io(self, name: str) -> Server:
@@ -130,12 +134,15 @@ class Cluster:
         nsp: str = "/",
         **more: Any,
     ) -> Any:
-        """Let an origin do something: ``a``, ``b``, ``node``, or the emitter in JavaScript (``js``)."""
+        """Let an origin do something: ``a``, ``b``, ``node``, or an emitter: in JavaScript (``js``) or Python (``py``, ``sync``)."""
         if origin in ("node", "js"):
             return await self.node.call(
                 op, *args, nsp=nsp, choice=choice.for_node, emitter=origin == "js", **more
             )
-        operator = choice.of(self.io(origin).of(nsp))
+        if origin == "sync":
+            return await asyncio.to_thread(self.do_now, op, *args, choice=choice, nsp=nsp, **more)
+        target = self.emitter.of(nsp) if origin == "py" else self.io(origin).of(nsp)
+        operator = choice.of(target)
         match op:
             case "emit":
                 return await operator.emit(*args)
@@ -146,8 +153,24 @@ class Cluster:
             case "disconnect":
                 return await operator.disconnect_sockets(more["close"])
             case "serverSideEmit":
-                return await self.io(origin).of(nsp).server_side_emit(*args)
+                return await target.server_side_emit(*args)
         raise AssertionError(op)
+
+    def do_now(self, op: str, *args: Any, choice: Choice, nsp: str, **more: Any) -> None:
+        operator = choice.of(self.sync_emitter.of(nsp))
+        match op:
+            case "emit":
+                operator.emit(*args)
+            case "join":
+                operator.sockets_join(*more["rooms"])
+            case "leave":
+                operator.sockets_leave(*more["rooms"])
+            case "disconnect":
+                operator.disconnect_sockets(more["close"])
+            case "serverSideEmit":
+                operator.server_side_emit(*args)
+            case _:
+                raise AssertionError(op)
 
     async def reached(
         self,
@@ -193,5 +216,7 @@ async def running_cluster() -> AsyncIterator[Cluster]:
             listening = await io.listen(0)
             stack.push_async_callback(io.close)
             cluster.urls[name] = f"http://127.0.0.1:{listening.port}"
+        await stack.enter_async_context(cluster.emitter)
+        stack.enter_context(cluster.sync_emitter)
         stack.push_async_callback(cluster.alone)
         yield cluster

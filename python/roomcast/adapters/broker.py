@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from roomcast.errors import MissingDependencyError
+from roomcast.errors import BrokerError, MissingDependencyError
 
 __all__ = ["Broker", "BrokerError", "Line", "command", "require_redis"]
 
@@ -30,10 +30,6 @@ OVERRIDES: Final[dict[str, Any]] = {
 
 FOREIGN: Final = ("maint_", "oss_cluster_", "maintenance_", "orig_", "himport_", "event_dispatcher")
 """What the options of a pool begin with that concern the pool, and make no sense for a single connection."""
-
-
-class BrokerError(ConnectionError):
-    """The broker cannot be reached, has refused the connection, or does not answer."""
 
 
 class Connection(Protocol):
