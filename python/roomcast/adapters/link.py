@@ -14,7 +14,7 @@ from typing import Final
 from roomcast.adapters.broker import Broker, BrokerError, Line
 from roomcast.logs import printable
 
-__all__ = ["Link"]
+__all__ = ["LONGEST_PAUSE", "Link"]
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks whether anything has come."""
@@ -35,7 +35,8 @@ class Link:
 
     Attributes:
         working: Whether there is a connection, and it does what it is for, as far as anybody knows.
-        attempts: How often it was opened, or that was tried.
+        connections: How often it was opened.
+        since: The loop's time when it last began to work.
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class Link:
             on_change: Called when `working` has changed.
         """
         self.working = False
-        self.attempts = 0
+        self.connections = 0
+        self.since = 0.0
         self._broker = broker
         self._purpose = purpose
         self._serve = serve
@@ -88,6 +90,8 @@ class Link:
         if self._complained:
             self._complained = False
             log.info("can %s again", self._purpose)
+        if not self.working:
+            self.since = asyncio.get_running_loop().time()
         self._set_working(True)
         self._first_attempt_over()
 
@@ -101,9 +105,9 @@ class Link:
     async def _run(self) -> None:
         while True:
             line = self._broker.line()
-            self.attempts += 1
             try:
                 await line.open()
+                self.connections += 1
                 await self._watch(line)
             except BrokerError as error:
                 if not self._complained:

@@ -3,7 +3,8 @@
 An emit puts its message into the queue and is done. What one iteration of the event loop has put there leaves in the next one, in
 one write. The order of the queue is that of the broker.
 
-While there is no connection the queue keeps what it can, and what it cannot it drops by its policy, counted. What was written when a
+While there is no connection the queue keeps what it can, and what it cannot it drops by its policy, counted. When the broker is back
+the other nodes may need a moment more, so what has waited waits for them. What was written when a
 connection broke may have arrived or not. It is not sent again, since an event that comes twice is worse than one that is reported
 as lost: receivers find the gap by the sequence numbers (`gaps.py`).
 """
@@ -32,6 +33,9 @@ BATCH_SIZE: Final = 256_000
 ENTRY_SIZE: Final = 200
 """Bytes that an entry of the queue takes beside its command."""
 
+MAX_HOLDS: Final = 20
+"""Times that a new connection asks whether the other nodes need a moment, before what has waited is sent, whoever hears it."""
+
 MAX_FLYING: Final = 10_000
 """Messages that the broker may owe an answer for."""
 
@@ -57,6 +61,7 @@ class Publisher:
         queue_size: int = QUEUE_SIZE,
         queue_policy: QueuePolicy = "drop_oldest",
         on_change: Callable[[], None] = lambda: None,
+        hold: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Prepare; what is published before `start` waits.
 
@@ -66,6 +71,7 @@ class Publisher:
             queue_size: Bytes that may wait.
             queue_policy: What happens beyond.
             on_change: Called when `connected` has changed.
+            hold: Says with each connection, but for the first one, for how many seconds nothing is to be sent yet.
 
         Raises:
             ValueError: If the size is not positive, or there is no such policy.
@@ -83,6 +89,7 @@ class Publisher:
             on_lost=self._lost,
             on_change=on_change,
         )
+        self._hold = hold
         self._counters = counters
         self._limit = queue_size
         self._drops_oldest = queue_policy == "drop_oldest"
@@ -183,6 +190,8 @@ class Publisher:
     async def _send(self, line: Line) -> None:
         """Send what waits, as it comes."""
         loop = asyncio.get_running_loop()
+        for _ in range(MAX_HOLDS if self._link.connections > 1 else 0):
+            await asyncio.sleep(self._hold())
         while True:
             while not self._queue or len(self._flying) >= MAX_FLYING:
                 self._waker = loop.create_future()

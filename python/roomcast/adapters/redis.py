@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from roomcast.adapters.broker import Broker
-from roomcast.adapters.classic import ClassicBus
+from roomcast.adapters.classic import POSITION_DELAY, ClassicBus
 from roomcast.adapters.cluster import ClusterAdapter, RecoverableClusterAdapter
+from roomcast.adapters.link import LONGEST_PAUSE
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.publisher import QUEUE_SIZE, Publisher, QueuePolicy
 from roomcast.adapters.subscriber import Subscriber
@@ -116,6 +117,7 @@ class RedisAdapter(EventEmitter):
             queue_size=queue_size,
             queue_policy=queue_policy,
             on_change=self._changed,
+            hold=self._hold,
         )
         self.subscriber = Subscriber(broker, self.counters, on_change=self._changed)
         self._server: Server | None = None
@@ -208,6 +210,13 @@ class RedisAdapter(EventEmitter):
     def _forget(self, bus: ClassicBus) -> None:
         self._buses.remove(bus)
 
+    def _hold(self) -> float:
+        """Say for how long what has waited for the broker waits for the other nodes, too: they come back as this one has."""
+        assert self._loop is not None
+        if not self.subscriber.listening:
+            return LONGEST_PAUSE / 10
+        return max(self.subscriber.since + LONGEST_PAUSE - self._loop.time(), 0.0)
+
     def _changed(self) -> None:
         if self._closed or self._loop is None:
             return
@@ -217,7 +226,7 @@ class RedisAdapter(EventEmitter):
         self._was_listening = listening
         if self.publisher.connected:
             for bus in list(self._buses):
-                bus.announce()
+                bus.announce(POSITION_DELAY)  # others may not hear it yet
         self._tell("health", self.health)
 
     def _tell(self, event: str, *args: Any) -> None:

@@ -78,6 +78,11 @@ class Subscriber:
         """Whether every channel is subscribed to, as far as anybody knows."""
         return self._link.working
 
+    @property
+    def since(self) -> float:
+        """The loop's time when it last began to listen."""
+        return self._link.since
+
     def start(self) -> None:
         """Connect, now and whenever that is needed, in the running event loop."""
         self._link.start()
