@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["RunningBroker", "missing_broker", "running_broker"]
+__all__ = ["RunningBroker", "missing_broker", "packed", "running_broker"]
 
 PATIENCE: Final = 10.0
 

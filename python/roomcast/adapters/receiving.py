@@ -45,7 +45,7 @@ UID_LENGTH: Final = 6
 
 ARRAY_3: Final = b"\x93"
 ARRAY_4: Final = b"\x94"
-UINT64: Final = 0xCF
+UINT64: Final = b"\xcf"
 POSITION_SIZE: Final = 9
 """Bytes of a sequence number behind a broadcast: always in the longest form, so that it is found from the end."""
 
@@ -142,7 +142,7 @@ class ClassicReceiver:
     def _take_position(self, data: bytes) -> bool:
         """Look at the number of a broadcast, if it has one; say whether the message is to be read."""
         if len(data) <= MAX_SIZE:
-            if data[:1] != ARRAY_4 or data[-POSITION_SIZE] != UINT64:
+            if data[:1] != ARRAY_4 or data[-POSITION_SIZE : -POSITION_SIZE + 1] != UINT64:
                 return True
             position = int.from_bytes(data[1 - POSITION_SIZE :], "big")
             return self._heard(data[2:8], position)

@@ -179,7 +179,8 @@ class Subscriber:
                 handler(channel, data)
             except Exception:
                 counters["failed"] += 1
-                log.exception("a message of the cluster has failed")
+                if counters["failed"] == 1:
+                    log.exception("a message of the cluster has failed")
 
     def _take_reply(self, reply: Any) -> None:
         """Take what is no message, as a confirmation."""
