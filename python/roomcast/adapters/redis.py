@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from roomcast.adapters.broker import Broker
+from roomcast.adapters.broker import Broker, require_redis
 from roomcast.adapters.classic import POSITION_DELAY, ClassicBus
 from roomcast.adapters.cluster import ClusterAdapter, RecoverableClusterAdapter
 from roomcast.adapters.link import LONGEST_PAUSE
@@ -111,6 +111,7 @@ class RedisAdapter(EventEmitter):
         self.answers_specifically = publish_on_specific_response_channel
         self.counters: Counter[str] = Counter()
         broker = Broker(redis)
+        require_redis("msgpack")  # needed with the first namespace; missing, it is missing now
         self.publisher = Publisher(
             broker,
             self.counters,
