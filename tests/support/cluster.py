@@ -61,11 +61,15 @@ EVERYBODY: Final = Choice()
 
 
 def new_node(
-    broker: RunningBroker, url: str | None = None, **options: Any
+    broker: RunningBroker,
+    url: str | None = None,
+    *,
+    connection_state_recovery: bool = False,
+    **options: Any,
 ) -> tuple[Server, RedisAdapter]:
     """Return a server that settles, joins the rooms that clients name, and hears ``sum``."""
     adapter = RedisAdapter(url or broker.url, requests_timeout=1.0, **options)
-    io = Server(adapter=adapter)
+    io = Server(adapter=adapter, connection_state_recovery=connection_state_recovery)
     for name in NAMESPACES:
         settling(io.of(name))
     return io, adapter

@@ -128,10 +128,6 @@ class Publisher:
         )
         return self._put((entry, None))
 
-    def confirmed(self, channel: bytes, payload: bytes) -> asyncio.Future[Any]:
-        """Queue a message; the future is done when the broker has it, and fails with `BrokerError` if it may not."""
-        return self.ask(b"PUBLISH", channel, payload)
-
     def ask(self, *words: bytes) -> asyncio.Future[Any]:
         """Queue any other command; the future has its answer, or fails with `BrokerError`."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
