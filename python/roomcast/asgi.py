@@ -19,7 +19,7 @@ class ASGIApp:
     Mounted under a prefix it works too, whether the path of the server stands behind the prefix or is the prefix.
     """
 
-    __slots__ = ("_engine", "_on_shutdown", "_other_app")
+    __slots__ = ("_engine", "_on_shutdown", "_on_startup", "_other_app")
 
     may_return: Final = True
     """Whether a WebSocket that was handed over outlives the call: where nothing stands around this application, nobody has to
@@ -30,11 +30,13 @@ class ASGIApp:
         engine: Engine,
         other_app: ASGIApplication | None = None,
         *,
+        on_startup: Callable[[], Awaitable[None]],
         on_shutdown: Callable[[], Awaitable[None]],
     ) -> None:
-        """Take the server, the other application, and what to await at the end of the lifespan."""
+        """Take the server, the other application, and what to await at the beginning and at the end of the lifespan."""
         self._engine = engine
         self._other_app = other_app
+        self._on_startup = on_startup
         self._on_shutdown = on_shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,14 +54,16 @@ class ASGIApp:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the other application live, if it can, and close the server before that ends."""
+        """Let the other application live, if it can: the server starts before that begins, and closes before that ends."""
         asked = False
 
         async def receive_before() -> Message:
             nonlocal asked
             asked = True
             message = await receive()
-            if message["type"] == "lifespan.shutdown":
+            if message["type"] == "lifespan.startup":
+                await self._on_startup()
+            elif message["type"] == "lifespan.shutdown":
                 await self._on_shutdown()
             return message
 

@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = [
     "AckTimeoutError",
+    "BrokerError",
     "ConnectError",
     "DisconnectedError",
     "EncodeError",
@@ -191,6 +192,10 @@ class EventsLostError(RoomcastError):
         """Take how many."""
         self.count = count
         super().__init__(f"{count} events came faster than they were read, and are lost")
+
+
+class BrokerError(RoomcastError, ConnectionError):
+    """The broker of a cluster cannot be reached, has refused a connection or a message, or does not answer."""
 
 
 class ConnectError(RoomcastError):

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from websockets.sync.client import connect
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -69,13 +70,14 @@ def test_readme_checked_example_runs():
     assert names["io"].handlers_of("say")
 
 
-def test_validation_page_runs():
-    page = (Path(__file__).parents[2] / "docs" / "validation.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 3
+@pytest.mark.parametrize(("page", "examples"), [("validation.md", 3), ("cluster.md", 5)])
+def test_examples_of_a_page_run(page, examples):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) == examples
     names: dict[str, object] = {"__name__": "page"}
     for example in blocks:
-        exec(compile(example, "validation.md", "exec"), names)
+        exec(compile(example, page, "exec"), names)
 
 
 def test_readme_mounting_example_runs():

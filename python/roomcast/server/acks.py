@@ -75,16 +75,28 @@ class AckReport:
         answered: The answers in order of arrival: one argument → itself, several → a tuple, none → ``None``.
         timed_out: Who did not answer in time.
         gone: Who disconnected before an answer.
+        others: The answers of sockets of other nodes that did not say whose they are: the first argument of each.
+        others_timed_out: How many sockets of other nodes did not answer in time.
+        servers_timed_out: How many servers of the cluster did not say in time how many sockets they have asked; ``None`` if
+            nobody could say how many there are.
     """
 
     answered: dict[str, Any]
     timed_out: tuple[str, ...]
     gone: tuple[str, ...]
+    others: tuple[Any, ...] = ()
+    others_timed_out: int = 0
+    servers_timed_out: int | None = 0
 
     @property
     def complete(self) -> bool:
         """Whether everybody has answered."""
-        return not self.timed_out and not self.gone
+        return (
+            not self.timed_out
+            and not self.gone
+            and not self.others_timed_out
+            and self.servers_timed_out == 0
+        )
 
 
 class BroadcastAck:

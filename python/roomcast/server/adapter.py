@@ -1,16 +1,19 @@
 """The adapter: who is in which room, and how a broadcast reaches them.
 
-It is the seam for clusters. This one keeps everything in memory, over the room index of the core.
+It is the seam for clusters: `Server(adapter=…)` takes an `AdapterFactory`, whose adapters derive from the one here, which keeps
+everything in memory, over the room index of the core. What it does for the sockets of this node they do by calling it; what
+they do beside is to tell the other nodes. A local broadcast is one call into the core, whatever the adapter.
 """
 
 from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from roomcast._core import EncodedPacket, Rooms
 from roomcast.engine.outbox import DONE, Drain
 from roomcast.events import EventEmitter, Listener
-from roomcast.server.acks import AckReport, BroadcastAck
+from roomcast.server.acks import Ack, AckReport, BroadcastAck
+from roomcast.server.remote import FetchedSockets
 from roomcast.server.results import Known
 from roomcast.sockets.acks import Done
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace
     from roomcast.server.socket import Socket
 
-__all__ = ["Adapter", "BroadcastOptions"]
+__all__ = ["Adapter", "AdapterFactory", "Asking", "BroadcastOptions"]
 
 CREATE_ROOM: Final = "create-room"
 JOIN_ROOM: Final = "join-room"
@@ -38,6 +41,7 @@ class BroadcastOptions:
         volatile: Whether a client whose connection is not writable at this instant is passed over.
         compress: Whether transports may compress it.
         local: Whether it is for the clients of this node only.
+        single: Whether one answer is all that is waited for.
 
     Source:
         socket.io-adapter, ``BroadcastOptions``; ``all_of`` is roomcast's own.
@@ -50,6 +54,36 @@ class BroadcastOptions:
     volatile: bool = False
     compress: bool = True
     local: bool = False
+    single: bool = False
+
+
+class Asking(Ack, Protocol):
+    """Who collects the answers to a broadcast."""
+
+    def expect(self, socket: "Socket", id: int) -> None:
+        """Wait for a socket too, which will answer with this id."""
+
+
+class AdapterFactory(Protocol):
+    """What `Server(adapter=…)` takes: makes the adapter of each namespace, and has what these share, as a connection.
+
+    Source:
+        socket.io, the option ``adapter``; there the connections are made before.
+    """
+
+    def new_adapter(self, nsp: "Namespace") -> "Adapter":
+        """Return a new adapter for a namespace that is being made; there may be no event loop yet."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to work, in the event loop of the server.
+
+        Called before it serves, where it can know, and with each connection: often, that is, and perhaps in one event loop after
+        the other. It must not take long, and not fail because another program is not there.
+        """
+
+    async def close(self) -> None:
+        """End: the server has closed."""
 
 
 class Adapter(EventEmitter):
@@ -79,6 +113,9 @@ class Adapter(EventEmitter):
     def has_sessions(self) -> bool:
         """Whether somebody may come back."""
         return False
+
+    def close(self) -> None:
+        """End: the namespace is no more."""
 
     def add(self, socket: "Socket", rooms: Iterable[str]) -> None:
         """Make a connected socket known, in the rooms that it has joined before."""
@@ -154,9 +191,9 @@ class Adapter(EventEmitter):
         return wait
 
     def ask(
-        self, event: str, args: tuple[Any, ...], options: BroadcastOptions, ack: BroadcastAck
+        self, event: str, args: tuple[Any, ...], options: BroadcastOptions, ack: Asking
     ) -> Awaitable[None]:
-        """Send an event whose answers somebody collects, who has not begun to wait yet."""
+        """Send an event to sockets of this node, whose answers somebody collects who has not begun to wait yet."""
         id = self.nsp.next_ack_id()
         packet = self.nsp.server.encoder.encode_event(
             self.nsp.name, event, args, id, options.compress
@@ -166,9 +203,9 @@ class Adapter(EventEmitter):
             ack.expect(socket, id)
         return self._push(packet, options)
 
-    def fetch_sockets(self, options: BroadcastOptions) -> Awaitable["list[Socket]"]:
+    def fetch_sockets(self, options: BroadcastOptions) -> Awaitable[FetchedSockets]:
         """Return what gives the sockets that the options name, of all nodes."""
-        return Known(self.select(options))
+        return Known(FetchedSockets(self.select(options)))
 
     def add_sockets(self, options: BroadcastOptions, rooms: Iterable[str]) -> Awaitable[None]:
         """Let the sockets that the options name join rooms."""

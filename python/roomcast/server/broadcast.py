@@ -18,7 +18,7 @@ from roomcast.typed import Event
 
 if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace
-    from roomcast.server.socket import Socket
+    from roomcast.server.remote import FetchedSockets
 
 __all__ = ["EVERYBODY", "BroadcastOperator", "Broadcaster", "Emitter", "room_names"]
 
@@ -242,11 +242,14 @@ class Emitter(Broadcaster):
         self._collect(event, args, done)
         return future
 
-    def fetch_sockets(self) -> "Awaitable[list[Socket]]":
+    def fetch_sockets(self) -> "Awaitable[FetchedSockets]":
         """Return something to await for the sockets that are chosen: of all of them, wherever they are connected.
 
+        Those of this node are `Socket`, those of others `RemoteSocket`. Where a node does not answer, the list has what the others
+        said, and `FetchedSockets.complete` is false.
+
         Source:
-            socket.io, ``fetchSockets``.
+            socket.io, ``fetchSockets``. Differs from it: there one node that does not answer is an error.
         """
         operator = self._operator()
         return operator.nsp.adapter.fetch_sockets(operator.options)

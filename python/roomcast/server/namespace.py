@@ -17,6 +17,7 @@ from roomcast.server.registration import prepared
 from roomcast.server.sessions import Session
 from roomcast.server.socket import LIBRARY_EVENTS, Socket
 from roomcast.sockets.acks import Done, checked_timeout, settler
+from roomcast.sockets.answers import Answer, Answering
 from roomcast.sockets.handlers import is_contained
 from roomcast.sockets.signatures import MANY, check_takes
 from roomcast.typed import Event
@@ -273,6 +274,23 @@ class Namespace(EventEmitter, Emitter):
             for listener in parent.listeners(event):
                 self.on(event, listener)
 
+    def on_server_side_emit(
+        self, event: str, args: tuple[Any, ...], answering: Answering | None = None
+    ) -> None:
+        """Call the listeners of an event that another server of the cluster has sent.
+
+        Args:
+            event: The event; those that belong to the library are ignored.
+            args: Its arguments.
+            answering: Gets the first result that is not ``None``, as a client would; with the id 0.
+        """
+        if event in SERVER_EVENTS:
+            return
+        listeners = self._take(event)
+        answer = None if answering is None else Answer(answering, 0, len(listeners))
+        for listener in listeners:
+            self.server.handlers.call(listener, args, None, event, answer)
+
     def socket_left(self) -> None:
         """Learn that there may be nobody left: the child of a dynamic namespace goes then."""
         if self.parent is not None and self.is_empty:
@@ -366,6 +384,9 @@ class Namespace(EventEmitter, Emitter):
         return self.adapter.server_side_emit(event, args, done, checked_timeout(timeout))
 
     def _new_adapter(self) -> Adapter:
+        factory = self.server.options.adapter
+        if factory is not None:
+            return factory.new_adapter(self)
         sessions = self.server.sessions
         return Adapter(self) if sessions is None else SessionAwareAdapter(self, sessions)
 

@@ -16,6 +16,7 @@ from roomcast.engine.options import (
 )
 from roomcast.engine.origins import Cors, Origins
 from roomcast.engine.proxies import TrustedProxies
+from roomcast.server.adapter import AdapterFactory
 from roomcast.server.recovery import (
     OPTION as RECOVERY,
     ConnectionStateRecovery,
@@ -48,6 +49,7 @@ class ServerOptions(TypedDict, total=False):
     cleanup_empty_child_namespaces: bool
     connection_state_recovery: bool | Mapping[str, Any] | ConnectionStateRecovery | None
     max_http_buffer_size: int
+    adapter: AdapterFactory | None
     limits: Limits
     default: Callable[[Any], Any] | None
     validate: bool
@@ -63,6 +65,7 @@ class Options(EngineOptions):
             where it stays by default: clients choose the names.
         connection_state_recovery: Whether clients whose line has broken get their session back, with what they have missed:
             ``True``, the fields of `ConnectionStateRecovery`, or ``None``.
+        adapter: Makes the server one of a cluster, as `roomcast.RedisAdapter` does; ``None`` for one that is alone.
         default: Called for an object that JSON does not know.
         validate: Whether the events of clients are validated by the annotations of the handlers that do not say it themselves.
 
@@ -73,6 +76,7 @@ class Options(EngineOptions):
     connect_timeout: float = 45.0
     cleanup_empty_child_namespaces: bool = True
     connection_state_recovery: ConnectionStateRecovery | None = None
+    adapter: AdapterFactory | None = None
     default: Callable[[Any], Any] | None = None
     validate: bool = False
 
@@ -82,6 +86,8 @@ class Options(EngineOptions):
         for name in ("cleanup_empty_child_namespaces", "validate"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False")
+        if self.adapter is not None and not callable(getattr(self.adapter, "new_adapter", None)):
+            raise TypeError("adapter must be an AdapterFactory, as roomcast.RedisAdapter(...) is")
         if self.default is not None and not callable(self.default):
             raise TypeError("default must be callable")
 

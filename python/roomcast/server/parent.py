@@ -9,7 +9,8 @@ from roomcast.errors import UsageError
 from roomcast.server.acks import AckReport, BroadcastAck
 from roomcast.server.adapter import Adapter, BroadcastOptions
 from roomcast.server.namespace import Namespace
-from roomcast.server.results import All, Known
+from roomcast.server.remote import FetchedSockets
+from roomcast.server.results import All
 from roomcast.sockets.acks import Done
 from roomcast.sockets.signatures import check_takes
 
@@ -131,9 +132,9 @@ class ParentAdapter(Adapter):
         ack.begin()
         return All.of(waits)
 
-    def fetch_sockets(self, options: BroadcastOptions) -> "Awaitable[list[Socket]]":
+    def fetch_sockets(self, options: BroadcastOptions) -> Awaitable[FetchedSockets]:
         """Return what gives the sockets of all children."""
-        return Known(self.select(options))
+        return _fetch([adapter.fetch_sockets(options) for adapter in self._adapters()])
 
     def add_sockets(self, options: BroadcastOptions, rooms: Iterable[str]) -> Awaitable[None]:
         """Let sockets of all children join rooms."""
@@ -168,3 +169,13 @@ class ParentAdapter(Adapter):
     def _adapters(self) -> list[Adapter]:
         # A list, because user code that runs meanwhile may let children come and go.
         return [child.adapter for child in self._parent.children.values()]
+
+
+async def _fetch(asked: list[Awaitable[FetchedSockets]]) -> FetchedSockets:
+    """Put the sockets of all children together; the servers are those of the child that has fewest answers."""
+    found = [await each for each in asked]
+    result = FetchedSockets(socket for each in found for socket in each)
+    for each in found:
+        if not each.complete:
+            result.servers, result.answered = each.servers, each.answered
+    return result

@@ -69,6 +69,7 @@ class Server(Namespace):
         self._kept: set[str] = set()
         self._listening: list[Listening] = []
         self._closing: asyncio.Task[None] | None = None
+        self._factory = self.options.adapter
         super().__init__(self, "/")
 
     @overload
@@ -136,7 +137,7 @@ class Server(Namespace):
         Args:
             other_app: Gets every request that is not for the server, and the lifespan; without it those get a 404.
         """
-        return ASGIApp(self.engine, other_app, on_shutdown=self._shutdown)
+        return ASGIApp(self.engine, other_app, on_startup=self._startup, on_shutdown=self._shutdown)
 
     async def listen(
         self, port: int, *, host: str = "127.0.0.1", other_app: ASGIApplication | None = None
@@ -225,6 +226,7 @@ class Server(Namespace):
             self._namespaces.pop(child.name, None)
             if child.parent is not None:
                 child.parent.children.pop(child.name, None)
+            child.adapter.close()
 
     def _make(self, name: str, kind: type[Namespace], parent: ParentNamespace | None) -> Namespace:
         nsp = kind(self, name) if parent is None else parent.make_child(name, kind)
@@ -233,18 +235,28 @@ class Server(Namespace):
             self.handlers.call(listener, (nsp,), None, "new_namespace")
         return nsp
 
+    async def _startup(self) -> None:
+        if self._factory is not None:
+            await self._factory.start()
+
     async def _shutdown(self) -> None:
         # Not `close`: that waits for the HTTP server, which is waiting for this.
         self.engine.close(SHUTDOWN)
         await self.engine.wait_closed()
+        if self._factory is not None:
+            await self._factory.close()
 
     async def _finish(self, seconds: float) -> None:
         # The ports stay open until then: a client on polling comes back for its last packets.
         await self.engine.wait_closed(seconds)
+        if self._factory is not None:
+            await self._factory.close()
         for listening in self._listening:
             listening.stop()
         for listening in self._listening:
             await listening.wait_closed()
 
     def _on_connection(self, conn: Connection) -> Client:
+        if self._factory is not None:
+            self.handlers.run(self._factory.start())
         return Client(self, conn)

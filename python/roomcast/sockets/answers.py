@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from roomcast.errors import ValidationError
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "Answering"]
 
 
 class Answering(Protocol):

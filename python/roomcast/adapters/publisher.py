@@ -1,0 +1,268 @@
+"""What goes out to the broker: a bounded queue, and one connection that empties it.
+
+An emit puts its message into the queue and is done. What one iteration of the event loop has put there leaves in the next one, in
+one write. The order of the queue is that of the broker.
+
+While there is no connection the queue keeps what it can, and what it cannot it drops by its policy, counted. When the broker is back
+the other nodes may need a moment more, so what has waited waits for them. What was written when a
+connection broke may have arrived or not. It is not sent again, since an event that comes twice is worse than one that is reported
+as lost: receivers find the gap by the sequence numbers (`gaps.py`).
+"""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any, Final, Literal, get_args
+
+from roomcast.adapters.broker import Broker, BrokerError, Line, command
+from roomcast.adapters.link import Link
+from roomcast.logs import Once, printable
+
+__all__ = ["QUEUE_SIZE", "Publisher", "QueuePolicy"]
+
+QueuePolicy = Literal["drop_oldest", "drop_newest"]
+"""What happens to messages that the queue has no room for."""
+
+QUEUE_SIZE: Final = 16_000_000
+"""Bytes that wait for the broker at most, unless told otherwise."""
+
+BATCH_SIZE: Final = 256_000
+"""Bytes of one write; one larger message goes alone."""
+
+ENTRY_SIZE: Final = 200
+"""Bytes that an entry of the queue takes beside its command."""
+
+MAX_HOLDS: Final = 20
+"""Times that a new connection asks whether the other nodes need a moment, before what has waited is sent, whoever hears it."""
+
+MAX_FLYING: Final = 10_000
+"""Messages that the broker may owe an answer for."""
+
+SLICE_REPLIES: Final = 256
+"""Replies after which others have the loop: a read that finds its reply in the buffer does not give it away."""
+
+SWITCHED: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "CLUSTERDOWN")
+"""What answers begin with after which another connection may do better."""
+
+log = logging.getLogger("roomcast.adapters")
+
+_Entry = tuple[bytes, "asyncio.Future[Any] | None"]
+
+
+class Publisher:
+    """The queue and its connection. It belongs to the event loop in which `start` was called."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        counters: Counter[str],
+        *,
+        queue_size: int = QUEUE_SIZE,
+        queue_policy: QueuePolicy = "drop_oldest",
+        on_change: Callable[[], None] = lambda: None,
+        hold: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """Prepare; what is published before `start` waits.
+
+        Args:
+            broker: Where to connect to.
+            counters: Where to count.
+            queue_size: Bytes that may wait.
+            queue_policy: What happens beyond.
+            on_change: Called when `connected` has changed.
+            hold: Says with each connection, but for the first one, for how many seconds nothing is to be sent yet.
+
+        Raises:
+            ValueError: If the size is not positive, or there is no such policy.
+        """
+        if isinstance(queue_size, bool) or queue_size < 1:
+            raise ValueError(f"queue_size must be at least 1, not {queue_size!r}")
+        if queue_policy not in get_args(QueuePolicy):
+            policies = ", ".join(get_args(QueuePolicy))
+            raise ValueError(f"queue_policy: {queue_policy!r} is none of {policies}")
+        self._link = Link(
+            broker,
+            "publish",
+            serve=self._serve,
+            ping=self._ping,
+            on_lost=self._lost,
+            on_change=on_change,
+        )
+        self._hold = hold
+        self._counters = counters
+        self._limit = queue_size
+        self._drops_oldest = queue_policy == "drop_oldest"
+        self._queue: deque[_Entry] = deque()
+        self._size = 0
+        self._flying: deque[_Entry] = deque()
+        self._waker: asyncio.Future[None] | None = None
+        self._once = Once()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as anybody knows."""
+        return self._link.working
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait, what the broker has not confirmed not among them."""
+        return self._size
+
+    def start(self) -> None:
+        """Connect, now and whenever that is needed, in the running event loop."""
+        self._waker = None
+        self._link.start()
+
+    def publish(self, channel: bytes, payload: bytes) -> bool:
+        """Queue a message; say whether it has found a place.
+
+        Cost:
+            That of its bytes; no system call.
+        """
+        entry = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+            len(channel),
+            channel,
+            len(payload),
+            payload,
+        )
+        return self._put((entry, None))
+
+    def ask(self, *words: bytes) -> asyncio.Future[Any]:
+        """Queue any other command; the future has its answer, or fails with `BrokerError`."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if not self._put((command(*words), future)):
+            _fail(future, "the queue is full")
+        return future
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until everything has been sent and confirmed, or so long."""
+        end = asyncio.get_running_loop().time() + seconds
+        while (self._queue or self._flying) and self.connected:
+            if asyncio.get_running_loop().time() >= end:
+                return
+            await asyncio.sleep(0.005)
+
+    async def close(self) -> None:
+        """Close the connection, and drop what waits."""
+        await self._link.close()
+        self._lose(self._queue, "dropped_outbound")
+        self._size = 0
+
+    def _put(self, entry: _Entry) -> bool:
+        size = len(entry[0]) + ENTRY_SIZE
+        if self._size + size > self._limit and not self._make_room(size):
+            self._counters["dropped_outbound"] += 1
+            return False
+        self._queue.append(entry)
+        self._size += size
+        self._wake()
+        return True
+
+    def _wake(self) -> None:
+        waker = self._waker
+        if waker is not None and not waker.done():
+            waker.set_result(None)
+
+    def _make_room(self, size: int) -> bool:
+        if not self._drops_oldest or size > self._limit:
+            return False
+        while self._size + size > self._limit:
+            entry, future = self._queue.popleft()
+            self._size -= len(entry) + ENTRY_SIZE
+            self._counters["dropped_outbound"] += 1
+            _fail(future, "the queue is full")
+        return True
+
+    async def _serve(self, line: Line) -> None:
+        self._link.works()
+        sending = asyncio.ensure_future(self._send(line))
+        try:
+            await self._confirm(line)
+        finally:
+            sending.cancel()
+            await asyncio.wait((sending,))
+
+    async def _send(self, line: Line) -> None:
+        """Send what waits, as it comes."""
+        loop = asyncio.get_running_loop()
+        for _ in range(MAX_HOLDS if self._link.connections > 1 else 0):
+            await asyncio.sleep(self._hold())
+        while True:
+            while not self._queue or len(self._flying) >= MAX_FLYING:
+                self._waker = loop.create_future()
+                await self._waker
+            self._waker = None
+            try:
+                await line.send(self._take())
+            except BrokerError:
+                return  # the reader notices too
+
+    async def _confirm(self, line: Line) -> None:
+        """Take the replies to what was sent; beside the sending, so that a broken connection is noticed at once."""
+        flying = self._flying
+        count = 0
+        while True:
+            reply = await line.read()
+            if not flying:
+                raise BrokerError("the broker has answered what was not asked")
+            _, future = flying.popleft()
+            count += 1
+            if not count % SLICE_REPLIES:
+                self._wake()
+                await asyncio.sleep(0)
+            if not isinstance(reply, Exception):
+                if future is None:
+                    self._counters["published"] += 1
+                elif not future.done():
+                    future.set_result(reply)
+                continue
+            text = str(reply)
+            self._counters["refused_by_broker"] += 1
+            _fail(future, text)
+            if self._once.is_first("broker", text[:32]):
+                log.warning("the broker has refused a message: %s", printable(text))
+            if text.startswith(SWITCHED):
+                raise BrokerError(text)
+
+    def _take(self) -> list[bytes]:
+        batch: list[bytes] = []
+        size = 0
+        queue = self._queue
+        while queue and (not size or size + len(queue[0][0]) <= BATCH_SIZE):
+            entry = queue.popleft()
+            batch.append(entry[0])
+            size += len(entry[0])
+            self._flying.append(entry)
+        self._size -= size + ENTRY_SIZE * len(batch)
+        return batch
+
+    def _lose(self, entries: deque[_Entry], counter: str) -> None:
+        while entries:
+            _, future = entries.popleft()
+            if future is None:
+                self._counters[counter] += 1
+            _fail(future, "the connection to the broker has broken")
+
+    def _lost(self) -> None:
+        """Learn that there is no connection any more, or none again."""
+        self._waker = None
+        self._lose(self._flying, "lost_in_flight")
+        # Those who have asked something do not wait: nobody knows how long that would take.
+        questions = [entry for entry in self._queue if entry[1] is not None]
+        if questions:
+            self._queue = deque(entry for entry in self._queue if entry[1] is None)
+        for entry, future in questions:
+            self._size -= len(entry) + ENTRY_SIZE
+            _fail(future, "the broker cannot be reached")
+
+    async def _ping(self, line: Line) -> None:
+        """Let the broker say something, unless it owes an answer anyway."""
+        if not self._flying:
+            self.ask(b"PING")
+
+
+def _fail(future: "asyncio.Future[Any] | None", reason: str) -> None:
+    if future is not None and not future.done():
+        future.set_exception(BrokerError(reason))
+        future.exception()  # so that one who does not wait for it is not told off

@@ -1,0 +1,228 @@
+"""A cluster for tests: a broker, two roomcast servers in this process, a Node.js server, and official clients of all three."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+from roomcast import Emitter, Namespace, Server, Socket, SyncEmitter
+from roomcast.adapters import RedisAdapter
+from support.broker import RunningBroker, missing_broker, running_broker
+from support.node_cluster import NodeServer
+from support.official_client import PATIENCE, OfficialClient, OfficialClients
+from support.reference import missing_reference
+from support.served import eventually
+
+__all__ = ["NAMESPACES", "WITH_CLUSTER", "Choice", "Cluster", "new_node", "running_cluster"]
+
+NAMESPACES: Final = ("/", "/chat")
+
+_MISSING: Final = missing_reference() or missing_broker()
+
+WITH_CLUSTER: Final = [
+    pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING)),
+    pytest.mark.timeout(60),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+"""The marks of a module whose tests use the fixture ``cluster``."""
+
+
+class Choice(NamedTuple):
+    """Whom something is for, in words that all origins know."""
+
+    to: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
+    volatile: bool = False
+    compress: bool = True
+
+    def of(self, target: Any) -> Any:
+        """Return the operator of a Python target."""
+        if self.to:
+            target = target.to(self.to)
+        if self.except_:
+            target = target.except_(self.except_)
+        if self.volatile:
+            target = target.volatile
+        return target if self.compress else target.compress(False)
+
+    @property
+    def for_node(self) -> dict[str, Any]:
+        return {
+            "to": self.to,
+            "except": self.except_,
+            "volatile": self.volatile,
+            "compress": self.compress,
+        }
+
+
+EVERYBODY: Final = Choice()
+
+
+def new_node(
+    broker: RunningBroker,
+    url: str | None = None,
+    *,
+    connection_state_recovery: bool = False,
+    **options: Any,
+) -> tuple[Server, RedisAdapter]:
+    """Return a server that settles, joins the rooms that clients name, and hears ``sum``."""
+    adapter = RedisAdapter(url or broker.url, requests_timeout=1.0, **options)
+    io = Server(adapter=adapter, connection_state_recovery=connection_state_recovery)
+    for name in NAMESPACES:
+        settling(io.of(name))
+    return io, adapter
+
+
+def settling(nsp: Namespace) -> None:
+    @nsp.on("connection")
+    def connection(socket: Socket) -> None:
+        socket.on("settle", lambda: None)
+        socket.data = socket.handshake.auth.get("data", {})
+        socket.join(socket.handshake.auth.get("rooms", ()))
+
+    nsp.on("sum", lambda *numbers: sum(numbers))
+
+
+class Cluster:
+    """What runs.
+
+    Attributes:
+        broker: The broker.
+        nodes: The roomcast servers ``a`` and ``b``, and their adapters.
+        node: The Node.js server.
+        clients: Official clients.
+        emitter: An emitter of ours.
+        sync_emitter: One without asyncio.
+    """
+
+    def __init__(
+        self,
+        broker: RunningBroker,
+        nodes: dict[str, tuple[Server, RedisAdapter]],
+        node: NodeServer,
+        clients: OfficialClients,
+    ) -> None:
+        self.broker = broker
+        self.nodes = nodes
+        self.node = node
+        self.clients = clients
+        self.emitter = Emitter(broker.url)
+        self.sync_emitter = SyncEmitter(broker.url)
+        self.urls: dict[str, str] = {"node": node.url}
+
+    def io(self, name: str) -> Server:
+        return self.nodes[name][0]
+
+    def adapter(self, name: str) -> RedisAdapter:
+        return self.nodes[name][1]
+
+    async def connect(
+        self, server: str, *rooms: str, nsp: str = "/", **auth: Any
+    ) -> OfficialClient:
+        """Return a client of a server (``a``, ``b``, ``node``), in rooms."""
+        self.clients.url = self.urls[server]
+        client = await self.clients.connect(nsp, auth={"rooms": list(rooms), **auth})
+        await client.settle()
+        return client
+
+    async def crowd(self, *rooms: str, nsp: str = "/", **auth: Any) -> dict[str, OfficialClient]:
+        """Return a client of each server."""
+        return {server: await self.connect(server, *rooms, nsp=nsp, **auth) for server in self.urls}
+
+    async def do(
+        self,
+        origin: str,
+        op: str,
+        *args: Any,
+        choice: Choice = EVERYBODY,
+        nsp: str = "/",
+        **more: Any,
+    ) -> Any:
+        """Let an origin do something: ``a``, ``b``, ``node``, or an emitter: in JavaScript (``js``) or Python (``py``, ``sync``)."""
+        if origin in ("node", "js"):
+            return await self.node.call(
+                op, *args, nsp=nsp, choice=choice.for_node, emitter=origin == "js", **more
+            )
+        if origin == "sync":
+            return await asyncio.to_thread(self.do_now, op, *args, choice=choice, nsp=nsp, **more)
+        target = self.emitter.of(nsp) if origin == "py" else self.io(origin).of(nsp)
+        operator = choice.of(target)
+        match op:
+            case "emit":
+                return await operator.emit(*args)
+            case "join":
+                return await operator.sockets_join(*more["rooms"])
+            case "leave":
+                return await operator.sockets_leave(*more["rooms"])
+            case "disconnect":
+                return await operator.disconnect_sockets(more["close"])
+            case "serverSideEmit":
+                return await target.server_side_emit(*args)
+        raise AssertionError(op)
+
+    def do_now(self, op: str, *args: Any, choice: Choice, nsp: str, **more: Any) -> None:
+        operator = choice.of(self.sync_emitter.of(nsp))
+        match op:
+            case "emit":
+                operator.emit(*args)
+            case "join":
+                operator.sockets_join(*more["rooms"])
+            case "leave":
+                operator.sockets_leave(*more["rooms"])
+            case "disconnect":
+                operator.disconnect_sockets(more["close"])
+            case "serverSideEmit":
+                operator.server_side_emit(*args)
+            case _:
+                raise AssertionError(op)
+
+    async def reached(
+        self,
+        origin: str,
+        clients: dict[str, OfficialClient] | Iterable[OfficialClient],
+        event: str,
+        nsp: str = "/",
+    ) -> list[list[list[Any]]]:
+        """Return what each client has heard of an event, now that everything has arrived that its origin sent before."""
+        everyone = list(clients.values() if isinstance(clients, dict) else clients)
+        await self.do(origin, "emit", "mark", nsp=nsp)
+        heard = []
+        for client in everyone:
+            await client.next("mark")
+            heard.append([await client.next(event) for _ in range(client.waiting(event))])
+        return heard
+
+    def reset(self) -> None:
+        """Let all clients go."""
+        self.clients.reset("")
+
+    async def alone(self) -> None:
+        """Let all clients go, and wait until they are gone."""
+        self.reset()
+        ios = [io for io, _ in self.nodes.values()]
+        await eventually(lambda: not any(io.engine.connections for io in ios))
+        for nsp in NAMESPACES:
+            async with asyncio.timeout(PATIENCE):
+                while rooms := await self.node.call("rooms", nsp=nsp):
+                    assert rooms
+
+
+@asynccontextmanager
+async def running_cluster() -> AsyncIterator[Cluster]:
+    """Run a cluster until the end of the block."""
+    async with AsyncExitStack() as stack:
+        broker = stack.enter_context(running_broker())
+        node = await stack.enter_async_context(NodeServer(broker.url))
+        clients = await stack.enter_async_context(OfficialClients())
+        nodes = {name: new_node(broker) for name in ("a", "b")}
+        cluster = Cluster(broker, nodes, node, clients)
+        for name, (io, _) in nodes.items():
+            listening = await io.listen(0)
+            stack.push_async_callback(io.close)
+            cluster.urls[name] = f"http://127.0.0.1:{listening.port}"
+        await stack.enter_async_context(cluster.emitter)
+        stack.enter_context(cluster.sync_emitter)
+        stack.push_async_callback(cluster.alone)
+        yield cluster
