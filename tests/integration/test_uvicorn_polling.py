@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from roomcast.engine.held import may_send_anywhere
+from roomcast.engine.senders import may_send_anywhere, write_whole
 from support.asgi_servers import in_process
 
 
@@ -86,6 +86,27 @@ async def test_send_of_uvicorn_may_be_called_from_anywhere_but_not_that_of_other
         io.emit("hello", "x" * 10)
         assert await client.payload() == b'42["hello","xxxxxxxxxx"]'
     assert known == [not is_wrapped] * 5
+
+
+@pytest.mark.parametrize("logs", [False, True])
+async def test_answers_are_written_whole_unless_uvicorn_logs_them(io, http, logs, monkeypatch):
+    written = []
+
+    def write(*args):
+        written.append(write_whole(*args))
+        return written[-1]
+
+    monkeypatch.setattr("roomcast.engine.exchange.write_whole", write)
+    async with in_process(io.asgi(), http=http, access_log=logs) as port, polled(port) as client:
+        client.get()
+        await client.post("40")
+        assert (await client.payload()).startswith(b"40")
+        for number in range(3):
+            client.get()
+            await asyncio.sleep(0.02)  # until it is held
+            io.emit("hello", number)
+            assert await client.payload() == b'42["hello",%d]' % number
+    assert written == [not logs] * 6
 
 
 async def test_answer_for_a_client_that_does_not_read_is_not_lost(io, http):

@@ -6,7 +6,7 @@ import contextvars
 import pytest
 import uvloop
 
-from roomcast.engine.held import HeldPoll, PlainPoll, may_send_anywhere
+from roomcast.engine.held import HeldPoll, PlainPoll
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -66,11 +66,15 @@ async def begin(line, kind):
     if kind is HeldPoll:
         poll = HeldPoll(asyncio.get_running_loop())
     else:
-        poll = PlainPoll(lambda payload: None if payload == LARGE else line.send(payload))
+        poll = plain(lambda payload: payload != LARGE and line.send(payload))
     task = asyncio.ensure_future(poll.hold(polling, line.receive))
     await asyncio.sleep(0.001)
     assert not task.done()
     return polling, task
+
+
+def plain(answering):
+    return PlainPoll(asyncio.get_running_loop(), answering)
 
 
 both = pytest.mark.parametrize("kind", [HeldPoll, PlainPoll])
@@ -123,11 +127,9 @@ def test_answer_and_refusal_at_once(run, kind, how):
             def on_poll(self, poll):
                 poll.answer(b"large") if how == "answer" else poll.refuse()
 
-        made = (
-            HeldPoll(asyncio.get_running_loop()) if kind is HeldPoll else PlainPoll(lambda _: None)
-        )
+        made = HeldPoll(asyncio.get_running_loop()) if kind is HeldPoll else plain(lambda _: False)
         assert await made.hold(Ready(), line.receive) == (LARGE if how == "answer" else 400)
-        sent = PlainPoll(line.send)
+        sent = plain(line.send)
         if how == "answer":
             assert await sent.hold(Ready(), line.receive) is None
             assert line.sent == [LARGE]
@@ -155,7 +157,7 @@ def test_receive_that_fails_is_a_lost_line(run, kind):
         async def receive():
             raise OSError
 
-        poll = HeldPoll(asyncio.get_running_loop()) if kind is HeldPoll else PlainPoll(None)
+        poll = HeldPoll(asyncio.get_running_loop()) if kind is HeldPoll else plain(None)
         assert await poll.hold(polling, receive) == 400
         assert polling.log == ["gone"]
 
@@ -217,6 +219,43 @@ def test_client_that_does_not_read_is_waited_for_by_the_task(run):
     run(main)
 
 
+def test_answer_that_is_given_at_once_leaves_nothing_to_send(run):
+    async def main():
+        line = Line()
+        given = []
+
+        def answering(payload):
+            given.append(payload)
+            line.ended.set()
+            return True
+
+        polling = Polling()
+        task = asyncio.ensure_future(plain(answering).hold(polling, line.receive))
+        await asyncio.sleep(0.001)
+        polling.poll.answer(b"1", compress=False)
+        assert given == [(b"1", False)]
+        assert await task is None
+        assert not task.cancelling()
+        assert polling.log == []
+
+    run(main)
+
+
+def test_failure_to_answer_at_once_is_the_tasks(run):
+    async def main():
+        def answering(payload):
+            raise RuntimeError("no header")
+
+        polling = Polling()
+        task = asyncio.ensure_future(plain(answering).hold(polling, Line().receive))
+        await asyncio.sleep(0.001)
+        polling.poll.answer(b"1")
+        with pytest.raises(RuntimeError, match="no header"):
+            await task
+
+    run(main)
+
+
 @pytest.mark.parametrize("stalls", [False, True])
 def test_failure_of_send_is_the_tasks(run, stalls):
     async def main():
@@ -240,7 +279,7 @@ def test_answer_is_sent_in_the_context_of_the_request(run):
 
         async def request():
             variable.set("request")
-            await PlainPoll(send).hold(polling, Line().receive)
+            await plain(send).hold(polling, Line().receive)
 
         polling = Polling()
         task = asyncio.ensure_future(request())
@@ -250,11 +289,3 @@ def test_answer_is_sent_in_the_context_of_the_request(run):
         task.cancel()
 
     run(main)
-
-
-def test_send_of_whom_nobody_knows_is_left_to_the_task():
-    async def send(message):
-        pass
-
-    assert not may_send_anywhere(send)
-    assert not may_send_anywhere(Line.send)

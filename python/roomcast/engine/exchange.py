@@ -5,19 +5,21 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from roomcast._core import decode_payload
 from roomcast.engine.answers import OK, Answers
-from roomcast.engine.asgi import Receive, Scope, Send
+from roomcast.engine.asgi import Message, Receive, Scope, Send
 from roomcast.engine.connection import Connection
-from roomcast.engine.held import HeldPoll, Payload, PlainPoll, may_send_anywhere
+from roomcast.engine.held import HeldPoll, Payload, PlainPoll
 from roomcast.engine.http import Header, answer
 from roomcast.engine.options import EngineOptions
 from roomcast.engine.polling import SEPARATOR, Polling
 from roomcast.engine.requests import Request
+from roomcast.engine.senders import may_send_anywhere, write_whole
 from roomcast.engine.visits import Visits
 
 __all__ = ["Exchanges"]
@@ -41,7 +43,7 @@ log = logging.getLogger("roomcast.engine")
 class Exchanges:
     """Serves the requests of connections on polling, for one server."""
 
-    __slots__ = ("_answers", "_count", "_find", "_limit", "_visits")
+    __slots__ = ("_answers", "_count", "_find", "_limit", "_loop", "_visits")
 
     def __init__(
         self,
@@ -49,11 +51,21 @@ class Exchanges:
         answers: Answers,
         find: Callable[[str], Connection | None],
         count: Callable[[str], None],
+        loop: Callable[[], asyncio.AbstractEventLoop],
     ) -> None:
-        """Take the options, what answers, what finds the connection of an id, and what counts limits that were hit."""
+        """Take the options and what the engine does for the requests.
+
+        Args:
+            options: The options.
+            answers: Answers.
+            find: Finds the connection of an id.
+            count: Counts limits that were hit.
+            loop: Returns the loop of the engine; to ask for the running one is a system call in Python 3.11.
+        """
         self._answers = answers
         self._find = find
         self._count = count
+        self._loop = loop
         self._limit = options.limits.max_http_buffer_size
         self._visits = Visits(options)
 
@@ -75,25 +87,31 @@ class Exchanges:
         polling, is_get, added = visit
         outcome: Payload | int | None
         if not is_get:
-            outcome = await _take_post(polling, receive, self._limit)
+            outcome = await _take_post(polling, receive, self._limit, self._loop())
         elif may_send_anywhere(send):
             answering = partial(self._answer_plainly, send, added)
-            outcome = await PlainPoll(answering).hold(polling, receive)
+            outcome = await PlainPoll(self._loop(), answering).hold(polling, receive)
             if outcome is None:
                 return
         else:
-            outcome = await HeldPoll(asyncio.get_running_loop()).hold(polling, receive)
+            outcome = await HeldPoll(self._loop()).hold(polling, receive)
         plainly = self._answer_plainly(send, added, outcome)
-        await (plainly or self._answer(send, Request.from_scope(scope), outcome))
+        if plainly is not True:
+            await (plainly or self._answer(send, Request.from_scope(scope), outcome))
 
     def _answer_plainly(
         self, send: Send, added: Sequence[Header], outcome: Payload | int
-    ) -> Coroutine[Any, Any, None] | None:
-        """Return what answers, if nothing of the request but its page matters to that."""
+    ) -> Coroutine[Any, Any, None] | bool:
+        """Answer, if nothing of the request but its page matters to that.
+
+        Returns:
+            ``True`` if that is done, what does it if it may have to wait, ``False`` if more has to be known.
+        """
         headers = self._answers.plain_headers(outcome, added)
         if headers is None:
-            return None
-        return answer(send, 200, headers, OK if isinstance(outcome, int) else outcome[0])
+            return False
+        body = OK if isinstance(outcome, int) else outcome[0]
+        return write_whole(send, headers, body) or answer(send, 200, headers, body)
 
     async def serve(
         self, connection: Connection, request: Request, receive: Receive, send: Send
@@ -103,11 +121,11 @@ class Exchanges:
         assert isinstance(polling, Polling)  # the checks have seen to it
         outcome: Payload | int | None
         if method == "GET":
-            outcome = await HeldPoll(asyncio.get_running_loop()).hold(polling, receive)
+            outcome = await HeldPoll(self._loop()).hold(polling, receive)
         elif method == "POST":
             outcome = self._refuse_post(polling, request)
             if outcome is None:
-                outcome = await _take_post(polling, receive, self._limit)
+                outcome = await _take_post(polling, receive, self._limit, self._loop())
         else:
             outcome = 500  # the reference's answer
         await self._answer(send, request, outcome)
@@ -134,21 +152,31 @@ class Exchanges:
             await self._answers.status(send, request, outcome)
 
 
-async def _take_post(polling: Polling, receive: Receive, limit: int) -> int:
+async def _take_post(
+    polling: Polling, receive: Receive, limit: int, loop: asyncio.AbstractEventLoop
+) -> int:
     """Read the body of a POST and process its packets; return the status of the answer.
 
     Args:
         polling: Where the packets go.
         receive: ASGI's ``receive``.
         limit: Bytes that the body may have.
+        loop: The loop.
     """
     body = _Body()
     if not polling.on_post(body):
         return 400
     try:
-        data = await body.read(receive, limit)
-        if data is not None:
-            await _take_packets(polling, body, data)
+        first = _begin(receive())
+        data = _whole(first, limit)
+        if data is None:
+            data = await body.read(first, receive, limit)
+        if data is None:
+            pass
+        elif len(data) <= PIECE:
+            polling.on_post_body(body, decode_payload(data), loop.time())
+        else:
+            await _take_packets(polling, body, data, loop)
         return 400 if body.refused else 200
     except _BodyTooLargeError:
         polling.on_post_too_large(body)
@@ -159,9 +187,10 @@ async def _take_post(polling: Polling, receive: Receive, limit: int) -> int:
         polling.on_post_gone(body)  # unless one of the above was told
 
 
-async def _take_packets(polling: Polling, body: "_Body", data: bytes) -> None:
+async def _take_packets(
+    polling: Polling, body: "_Body", data: bytes, loop: asyncio.AbstractEventLoop
+) -> None:
     """Process the packets of a body, in order, with turns of the loop between them; the rest is dropped when one ends it all."""
-    loop = asyncio.get_running_loop()
     start = 0
     while True:
         end = data.find(SEPARATOR, start + PIECE)
@@ -171,6 +200,31 @@ async def _take_packets(polling: Polling, body: "_Body", data: bytes) -> None:
             return
         start = end + 1
         await asyncio.sleep(0)
+
+
+def _begin(receiving: Awaitable[Message]) -> Message | Awaitable[Message]:
+    """Return the next event if it is there, or else what waits for it."""
+    steps = receiving.__await__()
+    try:
+        waits_for = next(steps)
+    except StopIteration as end:
+        message: Message = end.value
+        return message
+    return _go_on(steps, waits_for)
+
+
+@types.coroutine
+def _go_on(steps: Generator[Any, Any, Message], waits_for: Any) -> Generator[Any, Any, Message]:
+    yield waits_for
+    return (yield from steps)
+
+
+def _whole(first: Message | Awaitable[Message], limit: int) -> bytes | None:
+    """Return the body that is all there with the first event, as nearly all are; otherwise `_Body` reads it."""
+    if not isinstance(first, dict) or first["type"] != "http.request" or first.get("more_body"):
+        return None
+    body: bytes = first.get("body", b"")
+    return body if len(body) <= limit else None
 
 
 class _BodyTooLargeError(Exception):
@@ -196,10 +250,13 @@ class _Body:
         if self._task is not None:
             self._task.cancel()
 
-    async def read(self, receive: Receive, limit: int) -> bytes | None:
+    async def read(
+        self, first: Message | Awaitable[Message], receive: Receive, limit: int
+    ) -> bytes | None:
         """Return the whole body, or ``None`` if it was refused meanwhile.
 
         Args:
+            first: Its first event, or what waits for that.
             receive: ASGI's ``receive``.
             limit: Bytes that it may have.
 
@@ -210,8 +267,8 @@ class _Body:
         self._task = asyncio.current_task()
         body = bytearray()  # bytes in pieces of one each must not cost an object each
         try:
+            message = first if isinstance(first, MutableMapping) else await first
             while True:
-                message = await receive()
                 if message["type"] != "http.request":
                     raise _LineLostError
                 chunk: bytes = message.get("body", b"")
@@ -220,6 +277,7 @@ class _Body:
                 if not message.get("more_body", False):
                     return bytes(body + chunk) if body else chunk
                 body += chunk
+                message = await receive()
         except asyncio.CancelledError:
             if not self.refused:
                 raise

@@ -19,32 +19,21 @@ import logging
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import copy_context
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from roomcast.engine.asgi import Receive, Send
+from roomcast.engine.asgi import Receive
 from roomcast.engine.polling import Polling
 from roomcast.engine.waiting import Either
 
-__all__ = ["HeldPoll", "Payload", "PlainPoll", "may_send_anywhere"]
-
-SENDERS: Final = frozenset(
-    {"uvicorn.protocols.http.h11_impl", "uvicorn.protocols.http.httptools_impl"}
-)
-"""Whose ``send`` may be stepped outside of the task of the request: it waits for nothing but a client that does not read, and looks at
-no task. Of a middleware nobody knows that: where one puts its own ``send`` in between, the task calls it."""
+__all__ = ["HeldPoll", "Payload", "PlainPoll"]
 
 Payload: TypeAlias = tuple[bytes, bool]
 """A payload, and whether it may be compressed."""
 
-Answering: TypeAlias = Callable[[Payload], Coroutine[Any, Any, None] | None]
-"""Returns what answers with a payload; ``None`` where more has to be known of the request."""
+Answering: TypeAlias = Callable[[Payload], Coroutine[Any, Any, None] | bool]
+"""Answers with a payload, or returns what does so; ``False`` where more has to be known of the request."""
 
 log = logging.getLogger("roomcast.engine")
-
-
-def may_send_anywhere(send: Send) -> bool:
-    """Say whether ``send`` does not need the task of its request."""
-    return type(getattr(send, "__self__", None)).__module__ in SENDERS
 
 
 class HeldPoll(Either):
@@ -85,10 +74,11 @@ class HeldPoll(Either):
 class PlainPoll:
     """A GET whose ``send`` may be called from anywhere."""
 
-    __slots__ = ("_answering", "_context", "_ended", "_left", "_task")
+    __slots__ = ("_answering", "_context", "_ended", "_left", "_loop", "_task")
 
-    def __init__(self, answering: Answering) -> None:
-        """Take what answers."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, answering: Answering) -> None:
+        """Take the loop, and what answers."""
+        self._loop = loop
         self._answering = answering
         self._context = copy_context()  # that of the request, which a log of answers may look into
         self._task: asyncio.Task[Any] | None = None
@@ -98,7 +88,7 @@ class PlainPoll:
     async def hold(self, polling: Polling, receive: Receive) -> Payload | int | None:
         """Wait until it is answered; return as `HeldPoll.hold`, or ``None`` if all is sent."""
         polling.on_poll(self)
-        task = self._task = asyncio.current_task()
+        task = self._task = asyncio.current_task(self._loop)
         try:
             while not self._ended and (await receive())["type"] != "http.disconnect":
                 pass
@@ -119,26 +109,26 @@ class PlainPoll:
     def answer(self, payload: bytes, *, compress: bool = True) -> None:
         """Answer with a payload, which may be compressed or not."""
         self._ended = True
-        answering = self._answering((payload, compress))
-        if answering is None:
-            self._interrupt((payload, compress))
-        else:
-            self._context.run(self._send, answering)
+        self._context.run(self._answer, (payload, compress))
 
     def refuse(self) -> None:
         """Answer with 400."""
         self._ended = True
         self._interrupt(400)
 
-    def _send(self, answering: Coroutine[Any, Any, None]) -> None:
+    def _answer(self, payload: Payload) -> None:
         try:
-            waits_for = answering.send(None)
+            answering = self._answering(payload)
+            if answering is True:
+                self._left = None
+            elif answering is False:
+                self._interrupt(payload)
+            else:
+                self._interrupt(_go_on(answering, answering.send(None)))
         except StopIteration:
             self._left = None
         except Exception as error:  # noqa: BLE001  the business of the request, not of who answers it
             self._interrupt(_raise(error))
-        else:
-            self._interrupt(_go_on(answering, waits_for))
 
     def _interrupt(self, left: Payload | int | Awaitable[None]) -> None:
         """Leave something to the task."""

@@ -118,7 +118,9 @@ class Engine(EventEmitter):
         self._idle: asyncio.Future[None] | None = None
         self._closed: str | None = None
         self._answers = Answers(options, self)
-        self._exchanges = Exchanges(options, self._answers, self._find, self.count)
+        self._exchanges = Exchanges(
+            options, self._answers, self._find, self.count, lambda: self.loop
+        )
 
     @property
     def timers(self) -> Timers:
