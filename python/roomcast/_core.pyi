@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from types import GenericAlias
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, final
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, final
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from roomcast.errors import PacketError
 from roomcast.types import Limits, PacketType
@@ -784,3 +784,73 @@ def decode_base64(text: str, start: int = 0, /) -> bytes:
         Node.js, ``Buffer.from(text, "base64")``. Differs from Node.js: characters above U+00FF are skipped too, where it
         takes some of them for others.
     """
+
+@disjoint_base
+class CompatPacket:
+    """A packet with the attributes of python-socketio's; `roomcast.compat.Packet` is what is made of it."""
+
+    packet_type: Any
+    data: Any
+    namespace: Any
+    id: Any
+    attachment_count: Any
+    attachments: Any
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def __init__(
+        self,
+        packet_type: Any = ...,
+        data: Any = None,
+        namespace: str | None = None,
+        id: int | None = None,
+        binary: bool | None = None,
+        encoded_packet: Any = None,
+    ) -> None:
+        """Make a packet.
+
+        Args:
+            packet_type: The type's number, EVENT if it is left out; with binary data 2 becomes 5, and 3 becomes 6.
+            data: The payload.
+            namespace: The namespace; ``None`` is ``/``.
+            id: The acknowledgement id.
+            binary: Whether the data is binary; ``None`` looks.
+            encoded_packet: A text to decode, which replaces what the others say.
+
+        Raises:
+            ValueError: If binary data is given to a type that has no binary form, or the text is no packet.
+
+        Cost:
+            Linear in the data, or the text; one crossing.
+        """
+
+    def encode(self) -> Any:
+        """Return the text of the packet; of a packet of a binary type, a list of its text and its attachments.
+
+        Cost:
+            Linear in the data; one crossing, one walk.
+        """
+
+    def decode(self, encoded_packet: Any) -> Any:
+        """Read a text into the packet; return how many attachments belong to it.
+
+        Raises:
+            ValueError: If it is none.
+
+        Cost:
+            Linear in the text; one crossing, one walk.
+        """
+
+    def add_attachment(self, attachment: Any) -> bool:
+        """Take the next attachment; return whether it was the last one, and is in the data now.
+
+        Raises:
+            ValueError: If it is one too many.
+        """
+
+def data_is_binary(data: Any, /) -> bool:
+    """Return whether ``bytes`` or a ``bytearray`` stand somewhere in the lists and dicts of data."""
+
+def deconstruct_binary(data: Any, /) -> tuple[Any, list[Any]]:
+    """Return a copy of data with placeholders for what is binary, and the list of that."""
+
+def reconstruct_binary(data: Any, attachments: Any, /) -> Any:
+    """Return a copy of data with attachments in the place of their placeholders."""

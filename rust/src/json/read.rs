@@ -43,6 +43,8 @@ pub trait Builder {
     fn float(&mut self, value: f64) -> Result<Self::Value, Self::Error>;
     /// Make a string.
     fn string(&mut self, text: Text<'_>) -> Result<Self::Value, Self::Error>;
+    /// Learn that the text of the string or key that is made next holds a lone surrogate, which has become U+FFFD.
+    fn lone_surrogate(&mut self) {}
     /// Make a key of an object.
     fn key(&mut self, text: Text<'_>) -> Result<Self::Value, Self::Error>;
     /// Make a list of its items.
@@ -336,7 +338,10 @@ impl<B: Builder> Reader<'_, '_, B> {
                 return Ok(pair);
             }
         }
-        Ok(char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER))
+        Ok(char::from_u32(u32::from(unit)).unwrap_or_else(|| {
+            self.builder.lone_surrogate();
+            char::REPLACEMENT_CHARACTER
+        }))
     }
 
     /// The four digits of the `\u` escape that begins at `at`.

@@ -332,7 +332,11 @@ pub(super) fn write_leaf(out: &mut Vec<u8>, value: &Bound<'_, PyAny>) -> bool {
         Kind::Float => {
             // SAFETY: `kind` has looked at the exact type.
             let float = unsafe { value.cast_unchecked::<PyFloat>() };
-            write::float(out, float_value(float));
+            let float = float_value(float);
+            if !float.is_finite() {
+                return false; // what stands for it is the walker's to say
+            }
+            write::float(out, float);
         }
         Kind::Bool => {
             let is_true = value.is(PyBool::new(value.py(), true));

@@ -92,6 +92,8 @@ pub(super) struct PyBuilder<'py> {
     expects_event: bool,
     /// Whether some object of this packet has had a key that may make it a placeholder.
     has_placeholder_key: bool,
+    /// Whether a lone surrogate has become U+FFFD.
+    pub(super) has_lone_surrogate: bool,
     pub(super) gaps: Vec<Gap>,
 }
 
@@ -103,6 +105,7 @@ impl<'py> PyBuilder<'py> {
             keys: Keys::new(py),
             expects_event,
             has_placeholder_key: false,
+            has_lone_surrogate: false,
             gaps: Vec::new(),
         }
     }
@@ -187,6 +190,10 @@ impl<'py> Builder for PyBuilder<'py> {
         }
         let string = buffers::new_text(self.py, text.text, text.ascii)?;
         Ok(Slot::of(string.into_any()))
+    }
+
+    fn lone_surrogate(&mut self) {
+        self.has_lone_surrogate = true;
     }
 
     #[inline]

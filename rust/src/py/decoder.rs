@@ -20,7 +20,7 @@ use crate::socketio::header::{Header, read_header};
 use crate::socketio::{PacketType, PayloadKind, check_payload};
 
 /// Bytes up to which a payload cannot hold enough lists and dicts to matter to the garbage collector.
-const SMALL_PAYLOAD: usize = 512;
+pub(super) const SMALL_PAYLOAD: usize = 512;
 
 /// Turns what one connection receives into packets.
 #[pyclass(frozen, module = "roomcast.codec")]

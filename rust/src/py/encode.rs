@@ -104,6 +104,8 @@ pub(super) struct Walker<'a, 'py> {
     default: Option<&'a Bound<'py, PyAny>>,
     /// Whether this packet type can carry attachments.
     takes_binary: bool,
+    /// Whether only what Python's own `json` writes to the same effect may be written: anything else ends the walk.
+    pub(super) plain: bool,
     /// Whether an object was met that a receiver would take for a placeholder.
     has_placeholder: bool,
     pub(super) out: Vec<u8>,
@@ -125,6 +127,7 @@ impl<'a, 'py> Walker<'a, 'py> {
             limits,
             default,
             takes_binary,
+            plain: false,
             has_placeholder: false,
             out,
             shape: Shape::ASCII,
@@ -157,7 +160,7 @@ impl<'a, 'py> Walker<'a, 'py> {
 
     /// Differs from socket.io-parser, which sends such an object as it is, and the receiver puts an attachment in its place.
     fn check_placeholders(&self) -> Walk {
-        if self.has_placeholder && !self.attachments.is_empty() {
+        if self.has_placeholder && !self.attachments.is_empty() && !self.plain {
             return Err(refuse(
                 "an object with \"_placeholder\": true cannot travel beside binary data: \
                  the receiver would take it for an attachment",
@@ -196,9 +199,22 @@ impl<'a, 'py> Walker<'a, 'py> {
                 Ok(bytes) => self.attachment(bytes.clone()),
                 Err(error) => Err(PyErr::from(error).into()),
             },
+            Kind::Float => self.float(value),
             // Of these only the last one is left: the others are leaves.
-            Kind::Bool | Kind::Float | Kind::None | Kind::Other => self.other(value, depth),
+            Kind::Bool | Kind::None | Kind::Other => self.other(value, depth),
         }
+    }
+
+    /// Write a float that is not finite, or of a subclass.
+    #[cold]
+    fn float(&mut self, value: &Bound<'py, PyAny>) -> Walk {
+        if self.plain {
+            return Err(refuse("Python's json writes it in a way of its own"));
+        }
+        if let Ok(float) = value.cast::<PyFloat>() {
+            write::float(&mut self.out, buffers::float_value(float));
+        }
+        Ok(())
     }
 
     #[inline]
@@ -323,6 +339,9 @@ impl<'a, 'py> Walker<'a, 'py> {
             return Ok(());
         };
         let depth = self.deeper(depth)?;
+        let takes_binary = self.takes_binary;
+        // python-socketio takes attachments out of lists and dicts alone.
+        self.takes_binary &= !self.plain;
         self.out.push(b'[');
         for (index, item) in tuple.iter_borrowed().enumerate() {
             if index > 0 {
@@ -332,6 +351,7 @@ impl<'a, 'py> Walker<'a, 'py> {
                 .map_err(|failure| at(failure, Segment::Index(index)))?;
         }
         self.out.push(b']');
+        self.takes_binary = takes_binary;
         Ok(())
     }
 
@@ -424,6 +444,9 @@ impl<'a, 'py> Walker<'a, 'py> {
                 } else if key.cast::<PyInt>().is_ok() {
                     self.integer(key)?;
                 } else if let Ok(float) = key.cast::<PyFloat>() {
+                    if self.plain {
+                        return Err(refuse("Python's json spells it as its repr"));
+                    }
                     let text = write::float_key(buffers::float_value(float));
                     self.out.extend_from_slice(text.as_bytes());
                 } else {
@@ -462,6 +485,9 @@ impl<'a, 'py> Walker<'a, 'py> {
     /// Write what is none of the exact types.
     #[cold]
     fn other(&mut self, value: &Bound<'py, PyAny>, depth: u32) -> Walk {
+        if self.plain {
+            return Err(refuse("Python's json knows better"));
+        }
         if let Ok(raw) = value.cast::<RawJson>() {
             let raw = raw.get();
             self.widen(raw.shape);
@@ -474,9 +500,8 @@ impl<'a, 'py> Walker<'a, 'py> {
         if value.cast::<PyInt>().is_ok() {
             return self.integer(value);
         }
-        if let Ok(float) = value.cast::<PyFloat>() {
-            write::float(&mut self.out, buffers::float_value(float));
-            return Ok(());
+        if value.cast::<PyFloat>().is_ok() {
+            return self.float(value);
         }
         if value.cast::<PyDict>().is_ok() {
             return self.items(value, depth);

@@ -3,6 +3,8 @@
 //! `buffers` holds every `unsafe` block of this folder.
 
 mod buffers;
+mod compat;
+mod compat_data;
 mod decode;
 mod decoder;
 mod deflate;
@@ -26,6 +28,10 @@ use pyo3::prelude::*;
 
 #[pymodule(gil_used = true)]
 mod _core {
+    #[pymodule_export]
+    use super::compat::CompatPacket;
+    #[pymodule_export]
+    use super::compat_data::{data_is_binary, deconstruct_binary, reconstruct_binary};
     #[pymodule_export]
     use super::decoder::Decoder;
     #[pymodule_export]

@@ -1,0 +1,287 @@
+"""`roomcast.compat`: what its packets are beside what tests/property/test_compat_packet.py drives at random."""
+
+import copy
+import gc
+import json
+import pickle
+import subprocess
+import sys
+import weakref
+from typing import Any
+
+import pytest
+import socketio
+from socketio import packet as reference
+
+from roomcast import compat
+from roomcast.compat import Packet, StrictPacket, json as own_json
+from roomcast.errors import (
+    EncodeError,
+    MissingDependencyError,
+    PacketError,
+    PacketErrorKind,
+    ReservedEventError,
+)
+from roomcast.types import Limits
+
+
+def test_import_needs_nothing_of_python_socketio():
+    code = (
+        "import sys, roomcast.compat; print({'socketio', 'engineio', 'msgpack'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+@pytest.mark.parametrize("name", [name for name in vars(reference.Packet) if name[0] != "_"])
+def test_has_all_that_is_public_there(name):
+    assert hasattr(Packet, name)
+
+
+def test_characters_stand_as_they_are():
+    assert Packet(data=["é", "\ud800", 1e-7]).encode() == '2["é","\\ud800",1e-7]'
+
+
+def test_values_that_python_alone_writes_are_written_so():
+    assert Packet(data=[float("nan"), {1.0: 2}]).encode() == '2[NaN,{"1.0":2}]'
+    assert repr(Packet(encoded_packet='2["\\ud800",NaN]').data) == "['\\ud800', nan]"
+
+
+def test_attachments_are_the_objects_themselves():
+    data = b"1", bytearray(b"2")
+    text, *attachments = Packet(data=list(data)).encode()
+    assert text == '52-[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
+    assert all(one is other for one, other in zip(attachments, data, strict=True))
+
+
+def test_data_keeps_its_placeholders_until_the_last_attachment():
+    packet = Packet(encoded_packet='52-["a",{"_placeholder":true,"num":1}]')
+    data = packet.data
+    assert not packet.add_attachment(b"0")
+    assert packet.data is data
+    assert packet.add_attachment(b"1")
+    assert packet.data == ["a", b"1"]
+    assert data == ["a", {"_placeholder": True, "num": 1}]
+    with pytest.raises(ValueError, match="Unexpected binary attachment"):
+        packet.add_attachment(b"2")
+
+
+def test_attributes_may_be_anything():
+    packet = Packet()
+    for name in ("packet_type", "data", "namespace", "id", "attachment_count", "attachments"):
+        value = object()
+        setattr(packet, name, value)
+        assert getattr(packet, name) is value
+    packet.mine = 1
+    assert packet.mine == 1
+
+
+def test_attachments_may_be_replaced():
+    packet = Packet(encoded_packet='51-["a",{"_placeholder":true,"num":0}]')
+    packet.attachments = type("Own", (list,), {})()
+    assert packet.add_attachment(b"0")
+    assert packet.data == ["a", b"0"]
+
+
+def test_packets_are_copied_pickled_and_collected():
+    packet = Packet(data=["a", b"b"], namespace="/n", id=7)
+    packet.mine = packet
+    for other in (copy.copy(packet), copy.deepcopy(packet), pickle.loads(pickle.dumps(packet))):
+        assert other.encode() == packet.encode()
+        assert other.mine.id == 7
+    gone = weakref.ref(packet)
+    del packet, other
+    gc.collect()
+    assert gone() is None
+
+    packet = Packet()
+    packet.data = [packet]
+    gone = weakref.ref(packet)
+    del packet
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_cycle_is_a_recursion_error():
+    data: list[Any] = []
+    data.append(data)
+    for call in (Packet.data_is_binary, Packet.deconstruct_binary):
+        with pytest.raises(RecursionError):
+            call(data)
+    packet = Packet(binary=False, data=data)
+    with pytest.raises(ValueError, match="Circular"):
+        packet.encode()
+
+
+def test_deeper_data_than_the_core_takes_goes_the_long_way():
+    data: list[Any] = ["x"]
+    for _ in range(300):
+        data = [data]
+    text = Packet(data=data).encode()
+    assert text == reference.Packet(data=data).encode()
+    assert Packet(encoded_packet=text).data == data
+
+
+@pytest.mark.parametrize(
+    "method", ["data_is_binary", "deconstruct_binary", "reconstruct_binary", "decode"]
+)
+def test_a_replaced_method_is_called(method):
+    def replaced(self, *args):
+        calls.append(args)
+        return getattr(super(own, self), method)(*args)
+
+    def class_replaced(cls, *args):
+        calls.append(args)
+        return getattr(super(own, cls), method)(*args)
+
+    calls: list[Any] = []
+    own: Any = type(
+        "Own", (Packet,), {method: replaced if method == "decode" else classmethod(class_replaced)}
+    )
+    text, attachment = own(data=["a", b"b"]).encode()
+    packet = own(encoded_packet=text)
+    packet.add_attachment(attachment)
+    assert packet.data == ["a", b"b"]
+    assert len(calls) == 1
+
+
+def test_a_subclass_may_take_other_arguments_and_be_a_mixin():
+    class Named:
+        def encode(self):
+            return "mixed " + super().encode()
+
+    class Own(Named, Packet):
+        def __init__(self, name, *, data):
+            super().__init__(data=[name, data])
+            self.name = name
+
+    class Text(Packet):
+        uses_binary_events = False
+
+    packet = Own("hello", data=1)
+    assert packet.encode() == 'mixed 2["hello",1]'
+    assert packet.name == "hello"
+    assert Text(data=[b""], binary=True).packet_type == 2
+    assert Text(data=[b""]).packet_type == 2
+
+
+class Spaced:
+    """A JSON module whose work can be told from others'."""
+
+    @staticmethod
+    def dumps(value, *, separators):
+        assert separators == (",", ":")
+        return " " + json.dumps(value)
+
+    @staticmethod
+    def loads(text):
+        return json.loads(text, parse_int=str)
+
+
+def test_json_modules_belong_to_classes():
+    one, two, three = (type(name, (Packet,), {}) for name in ("One", "Two", "Three"))
+    socketio.AsyncServer(serializer=one, json=Spaced)
+    socketio.AsyncClient(serializer=two, json=json)
+    socketio.Server(serializer=three)
+    assert one(data=["a", 1]).encode() == '2 ["a", 1]'
+    assert one(encoded_packet='23["a",1]').data == ["a", "1"]
+    assert one(encoded_packet='23["a",1]').id == 3
+    assert one(data=[b"a"]).encode() == ['51- [{"_placeholder": true, "num": 0}]', b"a"]
+    assert two(data=["é"]).encode() == '2["\\u00e9"]'
+    assert three(data=["é"]).encode() == Packet(data=["é"]).encode() == '2["é"]'
+    assert Packet.json is three.json is own_json
+
+
+def test_own_json_module_serves_pubsub_managers():
+    assert own_json.loads(own_json.dumps({"a": [1]}, separators=(",", ":"))) == {"a": [1]}
+    assert own_json.loads("1" * 100) == int("1" * 100)
+    with pytest.raises(ValueError, match="100"):
+        own_json.loads("1" * 101)
+
+
+def strict(text):
+    packet = StrictPacket(encoded_packet=text)
+    return packet.packet_type, packet.namespace, packet.id, packet.data
+
+
+def test_strict_takes_packets():
+    assert strict('2/n,7["a",1]') == (2, "/n", 7, ["a", 1])
+    packet = StrictPacket(encoded_packet='51-["a",{"_placeholder":true,"num":0}]')
+    assert packet.attachment_count == 1
+    packet.add_attachment(b"b")
+    assert packet.data == ["a", b"b"]
+    assert packet.encode() == ['51-["a",{"_placeholder":true,"num":0}]', b"b"]
+    assert StrictPacket(0, {"sid": "x"}, "/n").encode() == '0/n,{"sid":"x"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('2["connect"]', PacketErrorKind.RESERVED_EVENT),
+        ("2", PacketErrorKind.MISSING_EVENT_NAME),
+        ("2{}", PacketErrorKind.INVALID_PAYLOAD),
+        ("0[]", PacketErrorKind.INVALID_PAYLOAD),
+        ("9[]", PacketErrorKind.UNKNOWN_PACKET_TYPE),
+        ('511-["a"]', PacketErrorKind.TOO_MANY_ATTACHMENTS),
+        ('51-["a",{"_placeholder":true,"num":1}]', PacketErrorKind.ILLEGAL_PLACEHOLDER),
+        ('2["a",NaN]', PacketErrorKind.INVALID_JSON),
+        ("2[" + "[" * 200 + "]" * 201, PacketErrorKind.TOO_DEEP),
+        (b"2[]", PacketErrorKind.UNEXPECTED_BINARY),
+    ],
+)
+def test_strict_refuses_what_the_codec_refuses(text, kind):
+    with pytest.raises(PacketError) as raised:
+        StrictPacket(encoded_packet=text)
+    assert raised.value.kind == kind
+
+
+def test_strict_refuses_to_send_what_is_refused_elsewhere():
+    with pytest.raises(ReservedEventError):
+        StrictPacket(data=["disconnect"]).encode()
+    with pytest.raises(EncodeError):
+        StrictPacket(data={"no": "list"}).encode()
+    with pytest.raises(EncodeError):
+        StrictPacket(data=["a"] + [b""] * 11).encode()
+
+
+def test_strict_has_limits_and_json_of_its_class():
+    class Small(StrictPacket):
+        limits = Limits(max_depth=1)
+        json = Spaced
+
+    assert Small(data=["a"]).encode() == '2 ["a"]'
+    assert Small(encoded_packet='2["a",1]').data == ["a", "1"]
+    with pytest.raises(PacketError):
+        Small(encoded_packet='2["a",[]]')
+    with pytest.raises(EncodeError):
+        Small(data=["a", []]).encode()
+
+
+def test_install_is_for_what_is_made_from_then_on():
+    before = socketio.AsyncServer()
+    compat.install()
+    try:
+        compat.install()
+        during = (
+            socketio.AsyncServer(),
+            socketio.Client(),
+            socketio.Server(),
+            socketio.AsyncClient(),
+        )
+    finally:
+        compat.uninstall()
+    after = socketio.AsyncServer()
+    assert before.packet_class is after.packet_class is reference.Packet
+    assert reference.Packet.__module__ == "socketio.packet"
+    assert {made.packet_class for made in during} == {Packet}
+    compat.uninstall()
+
+
+def test_install_says_what_is_missing(monkeypatch):
+    def refuse(name, *args, **kwargs):
+        raise ImportError(name)
+
+    monkeypatch.setattr("roomcast.compat.installing.import_module", refuse)
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        compat.install()
+    monkeypatch.undo()
+    assert socketio.Server().packet_class is reference.Packet
