@@ -82,9 +82,19 @@ class RawJSON:
 class EncodedPacket:
     """A packet in its wire form, immutable and shared by all its recipients.
 
+    Args:
+        messages: What a parser has made of it: a text or not, then binary messages or not, at least one message in all.
+        is_event: Whether it is an event, which a full outbox may drop.
+        compress: Whether transports may compress it.
+
+    Raises:
+        TypeError: If something else is among the messages.
+        ValueError: If there are none.
+
     Attributes:
-        text: The Engine.IO text message: its type digit ``4``, then the Socket.IO packet.
+        text: The Engine.IO text message: its type digit ``4``, then the Socket.IO packet; ``None`` where a parser makes none.
         attachments: One Engine.IO binary message each, to follow the text without anything between.
+        messages: The text, if there is one, and the attachments.
         size: Bytes of all messages together, the text counted in UTF-8.
         frames: All messages as WebSocket frames of a server, in one piece; made for the first recipient, then shared.
         compress: Whether transports may compress it.
@@ -101,10 +111,15 @@ class EncodedPacket:
 
     @property
     def frames(self) -> bytes: ...
+    def __new__(
+        cls, messages: list[str | Buffer], is_event: bool, compress: bool, /
+    ) -> EncodedPacket: ...
     @property
-    def text(self) -> str: ...
+    def text(self) -> str | None: ...
     @property
     def attachments(self) -> tuple[bytes, ...]: ...
+    @property
+    def messages(self) -> tuple[str | bytes, ...]: ...
     @property
     def size(self) -> int: ...
 
@@ -795,7 +810,17 @@ class CompatPacket:
     id: Any
     attachment_count: Any
     attachments: Any
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def __new__(
+        cls,
+        packet_type: Any = None,
+        data: Any = None,
+        namespace: Any = None,
+        id: Any = None,
+        binary: Any = None,
+        encoded_packet: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Self: ...
     def __init__(
         self,
         packet_type: Any = ...,
@@ -854,3 +879,116 @@ def deconstruct_binary(data: Any, /) -> tuple[Any, list[Any]]:
 
 def reconstruct_binary(data: Any, attachments: Any, /) -> Any:
     """Return a copy of data with attachments in the place of their placeholders."""
+
+class CompatMsgPackPacket(CompatPacket):
+    """A packet in MessagePack with the attributes of python-socketio's; `roomcast.compat.MsgPackPacket` is what is made of it."""
+
+    def __new__(
+        cls,
+        packet_type: Any = None,
+        data: Any = None,
+        namespace: Any = None,
+        id: Any = None,
+        binary: Any = None,
+        encoded_packet: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Self: ...
+    def encode(self) -> Any:
+        """Return the packet's bytes.
+
+        Raises:
+            TypeError: If a value has no form in MessagePack.
+            OverflowError: If an integer has more than 64 bits.
+        """
+
+    def decode(self, encoded_packet: Any) -> Any:
+        """Read bytes.
+
+        Raises:
+            ValueError: If they are no MessagePack.
+            KeyError: If type or namespace are missing.
+        """
+
+@final
+class MsgPackEncoder:
+    """Turns packets into MessagePack, with the limits and the hook of one server or client.
+
+    Dates are sent as JavaScript's ``Date``, ``bytes`` and their kin as binary, ``None`` as nil; keys that are no strings become
+    such, as JavaScript spells them.
+
+    Args:
+        limits: ``max_depth`` applies.
+        default: Called for an object that MessagePack does not know, as in ``json.dumps(default=)``; returns what stands for it,
+            or raises ``TypeError`` if it does not know the type either. It comes before the ready support for UUIDs,
+            decimals, enums, dataclasses, msgspec Structs and Pydantic models.
+    """
+
+    def __new__(
+        cls, limits: Limits | None = None, default: Callable[[Any], Any] | None = None
+    ) -> MsgPackEncoder: ...
+    def encode(self, packet: Packet, /) -> list[bytes]:
+        """Return the wire form: one binary message.
+
+        Raises:
+            EncodeError: If a value has no MessagePack form, or a limit is passed; it names the path to the value.
+            ReservedEventError: If the event belongs to the library.
+
+        Cost:
+            Linear in the data; one crossing, one walk.
+
+        Source:
+            socket.io-msgpack-parser, ``Encoder.encode``.
+        """
+
+    def encode_event(
+        self,
+        nsp: str,
+        event: str | float,
+        args: tuple[Any, ...],
+        id: int | None = None,
+        compress: bool = True,
+        /,
+    ) -> EncodedPacket:
+        """Encode an EVENT to be emitted; errors as in `encode`, paths as if event and arguments were one list."""
+
+    def encode_packet(
+        self, type: int, nsp: str, data: Any = None, id: int | None = None, /
+    ) -> EncodedPacket:
+        """Encode a packet of any type to be sent; errors as in `encode`."""
+
+@final
+class MsgPackDecoder:
+    """Turns the binary messages of one connection into packets.
+
+    JavaScript's ``undefined`` arrives as ``None``, its dates and other timestamps as ``datetime`` in UTC, its buffers as ``bytes``;
+    an extension that is none of these as `roomcast.msgpack.Ext`. Keys that are no strings become such, as in JavaScript.
+
+    Args:
+        limits: What a packet may measure.
+    """
+
+    def __new__(cls, limits: Limits | None = None) -> MsgPackDecoder: ...
+    def feed(self, data: str | Buffer, start: int = 0, /) -> Packet:
+        """Take the next message of the connection.
+
+        Args:
+            data: The message.
+            start: Index of the packet's first byte.
+
+        Returns:
+            The packet.
+
+        Raises:
+            PacketError: If the peer's message is no packet. From then on every call raises it, with the kind
+                ``DECODER_CLOSED``: the connection can only be closed.
+
+        Cost:
+            Linear in the message; one crossing, one walk.
+
+        Source:
+            socket.io-msgpack-parser, ``Decoder.add``.
+        """
+
+    def close(self) -> None:
+        """Refuse further input."""

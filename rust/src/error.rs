@@ -23,6 +23,12 @@ pub enum PacketErrorKind {
     ReservedEvent,
     /// The payload is not JSON.
     InvalidJson,
+    /// The packet is not MessagePack, or no map.
+    InvalidMsgpack,
+    /// The namespace of a packet in MessagePack is missing or no name.
+    InvalidNamespace,
+    /// The acknowledgement id of a packet in MessagePack is no whole number.
+    InvalidId,
     /// Lists and objects are nested deeper than the limit.
     TooDeep,
     /// More values than the limit allows.
@@ -54,6 +60,9 @@ impl PacketErrorKind {
             Self::InvalidPayload => "invalid payload",
             Self::ReservedEvent => "reserved event name",
             Self::InvalidJson => "invalid JSON",
+            Self::InvalidMsgpack => "invalid MessagePack",
+            Self::InvalidNamespace => "invalid namespace",
+            Self::InvalidId => "invalid packet id",
             Self::TooDeep => "nested too deep",
             Self::TooManyValues => "too many values",
             Self::IntegerTooLong => "integer too long",

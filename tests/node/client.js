@@ -1,7 +1,7 @@
 // Official clients under remote control: one JSON command per line on stdin, one JSON report per line on stdout.
 //
 //   {"socket": n, "op": "open", "url": …, "options": {…}}      a new socket; "manager" of an earlier socket shares its connection,
-//                                                           "client" is the npm package to take; an option of null is left out
+//                                                           "client" is the npm package to take, "parser" that of another parser; an option of null is left out
 //   {"socket": n, "op": "emit", "args": […]}
 //   {"socket": n, "op": "ask", "call": k, "args": […], "timeout": ms | null}     emit with a callback
 //   {"socket": n, "op": "answer", "event": …, "args": […], "times": m, "delay": ms | null}
@@ -30,6 +30,7 @@ function report(message) {
 
 function connect(url, client, options) {
   const all = { transports: ["websocket"], forceNew: true, reconnection: false, ...options };
+  if (all.parser) all.parser = require(all.parser);
   const given = Object.entries(all).filter(([, value]) => value !== null);
   return require(client).io(url, Object.fromEntries(given));
 }

@@ -1,4 +1,4 @@
-// The reference parser as an oracle: one JSON request per line on stdin, one JSON answer per line on stdout.
+// The reference parser, or another one whose package is the argument, as an oracle: one JSON request per line on stdin, one JSON answer per line on stdout.
 //
 //   {"op": "decode", "inputs": [[message, ...], ...]}   a message is a string, or {"b": base64}
 //     -> [{"packets": [packet, ...], "error": [index, text] | null}, ...]   a fresh Decoder each, up to the first error
@@ -9,7 +9,7 @@
 "use strict";
 
 const readline = require("node:readline");
-const { Decoder, Encoder } = require("socket.io-parser");
+const { Decoder, Encoder } = require(process.argv[2]);
 const { pack, unpack } = require("./values.js");
 
 function decode(messages) {

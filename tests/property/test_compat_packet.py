@@ -1,4 +1,4 @@
-"""The packet of `roomcast.compat` beside python-socketio's: the same calls have the same results, attributes and exceptions.
+"""The packets of `roomcast.compat` beside python-socketio's: the same calls have the same results, attributes and exceptions.
 
 ROOMCAST_EXAMPLES says how many; a short run takes some hundred.
 """
@@ -11,11 +11,13 @@ from enum import IntEnum
 from random import Random
 from typing import Any, Final
 
+import msgpack
 import pytest
-from socketio import packet as reference
+from socketio import msgpack_packet, packet as reference
 
 from roomcast.codec import encode
-from roomcast.compat import Packet
+from roomcast.compat import MsgPackPacket, Packet
+from roomcast.msgpack import Encoder, Ext
 from support import generate
 
 EXAMPLES: Final = int(os.environ.get("ROOMCAST_EXAMPLES", "4000"))
@@ -120,7 +122,39 @@ def text(random: Random) -> Any:
     return generate.mutate(random, written) if random.random() < 0.6 else written
 
 
-def arguments(random: Random) -> dict[str, Any]:
+def message(random: Random) -> Any:
+    """Return what may be decoded as MessagePack, as `text` does."""
+    if random.random() < 0.02:
+        return random.choice(
+            (0, True, "text", bytearray(b"\x80"), memoryview(b"\x81\xa1a\x01"), [1])
+        )
+    if random.random() < 0.5:
+        packet = generate.packet(random)
+        data = packet.data
+        if random.random() < 0.2:
+            data = [
+                data,
+                Ext(random.choice((0, 5, -1)), random.randbytes(random.choice((1, 4, 5, 8)))),
+            ]
+            packet = type(packet)(2, ["x", *data], packet.nsp, packet.id)
+        (written,) = Encoder().encode(packet)
+    else:
+        fields = {"type": random.choice((2, 0, 7, None, "x")), "data": odd(random), "nsp": "/"}
+        for name in random.sample((*fields, "id", "options", "more"), random.randrange(2)):
+            fields.pop(name, None)
+            if random.random() < 0.7:
+                fields[name] = odd(random)
+        written = msgpack.packb(
+            fields, default=lambda value: type(value).__name__, unicode_errors="surrogatepass"
+        )
+    if random.random() < 0.3:
+        changed = bytearray(written)
+        changed[random.randrange(len(changed))] = random.randrange(256)
+        written = bytes(changed[: random.choice((len(changed), random.randrange(len(changed))))])
+    return written
+
+
+def arguments(random: Random, encoded: Any) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if random.random() < 0.8:
         given["packet_type"] = random.choice(
@@ -139,7 +173,7 @@ def arguments(random: Random) -> dict[str, Any]:
     if random.random() < 0.2:
         given["binary"] = random.choice((None, True, False, 1, "", [1]))
     if random.random() < 0.1:
-        given["encoded_packet"] = text(random)
+        given["encoded_packet"] = encoded(random)
     return given
 
 
@@ -207,10 +241,19 @@ def check(ours: Any, theirs: Any, said: Any, compare: Any = same) -> bool:
     return True
 
 
-def drive(random: Random) -> None:
+CLASSES: Final = {
+    "json": (Packet, reference.Packet, text, same_text),
+    "msgpack": (MsgPackPacket, msgpack_packet.MsgPackPacket, message, same),
+}
+
+
+def drive(random: Random, classes: str) -> None:
     """Make one packet of each class and do the same with both."""
-    given = arguments(random) if random.random() < 0.5 else {"encoded_packet": text(random)}
-    made = outcome(Packet, **given), outcome(reference.Packet, **copy.copy(given))
+    one, other, encoded, same_encoded = CLASSES[classes]
+    given = (
+        arguments(random, encoded) if random.random() < 0.5 else {"encoded_packet": encoded(random)}
+    )
+    made = outcome(one, **given), outcome(other, **copy.copy(given))
     if not check(*made, given, compare=lambda *_: True):
         return
     ours, theirs = made[0][1], made[1][1]
@@ -219,7 +262,7 @@ def drive(random: Random) -> None:
     for _ in range(random.randrange(4)):
         call = random.randrange(7)
         if call == 0:
-            again = text(random)
+            again = encoded(random)
             said.append(("decode", again))
             check(outcome(ours.decode, again), outcome(theirs.decode, again), said)
         elif call == 1:
@@ -247,7 +290,7 @@ def drive(random: Random) -> None:
             check(outcome(ours._to_dict), outcome(theirs._to_dict), said)
         elif call == 4:
             said.append("encode")
-            check(outcome(ours.encode), outcome(theirs.encode), said, same_text)
+            check(outcome(ours.encode), outcome(theirs.encode), said, same_encoded)
         else:
             attachment = random.choice((b"", b"abc", bytearray(b"x"), "text"))
             said.append(("attachment", attachment))
@@ -257,12 +300,13 @@ def drive(random: Random) -> None:
                 said,
             )
         check_attributes(ours, theirs, said)
-    check(outcome(ours.encode), outcome(theirs.encode), said, same_text)
+    check(outcome(ours.encode), outcome(theirs.encode), said, same_encoded)
     check_attributes(ours, theirs, said)
 
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("batch", range(BATCHES))
-def test_random_calls_have_the_same_results(batch):
+@pytest.mark.parametrize("classes", CLASSES)
+def test_random_calls_have_the_same_results(classes, batch):
     for example in range(EXAMPLES // BATCHES):
-        drive(Random(f"{batch} {example}"))
+        drive(Random(f"{batch} {example}"), classes)

@@ -8,6 +8,7 @@ import json
 import math
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -61,11 +62,11 @@ def missing_reference() -> str | None:
 
 
 class Reference:
-    """One Node.js process that answers batches."""
+    """One Node.js process that answers batches, with the parser of an npm package."""
 
-    def __init__(self) -> None:
+    def __init__(self, package: str = "socket.io-parser") -> None:
         self.process = subprocess.Popen(
-            ["node", str(NODE_DIRECTORY / "parser.js")],
+            ["node", str(NODE_DIRECTORY / "parser.js"), package],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -130,6 +131,8 @@ def pack(value: Any) -> Any:
         return {"n": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}
     if isinstance(value, int | float):
         return value
+    if isinstance(value, datetime):
+        return {"d": round(value.timestamp() * 1000)}
     if isinstance(value, bytes | bytearray | memoryview):
         return {"b": base64.b64encode(value).decode()}
     if isinstance(value, list | tuple):
@@ -146,6 +149,8 @@ def unpack(value: Any) -> Any:
         return value
     if "b" in value:
         return base64.b64decode(value["b"])
+    if "d" in value:
+        return datetime.fromtimestamp(value["d"] / 1000, UTC)
     if "n" in value:
         return float(value["n"].replace("Infinity", "inf"))
     if "u" in value:

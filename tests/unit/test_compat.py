@@ -9,12 +9,20 @@ import sys
 import weakref
 from typing import Any
 
+import msgpack
 import pytest
 import socketio
-from socketio import packet as reference
+from socketio import msgpack_packet, packet as reference
 
 from roomcast import compat
-from roomcast.compat import Packet, StrictPacket, json as own_json
+from roomcast.compat import (
+    MsgPackPacket,
+    Packet,
+    StrictMsgPackPacket,
+    StrictPacket,
+    json as own_json,
+)
+from roomcast.compat.msgpack_packet import _default_hook
 from roomcast.errors import (
     EncodeError,
     MissingDependencyError,
@@ -22,19 +30,19 @@ from roomcast.errors import (
     PacketErrorKind,
     ReservedEventError,
 )
+from roomcast.msgpack import Ext
 from roomcast.types import Limits
 
 
 def test_import_needs_nothing_of_python_socketio():
-    code = (
-        "import sys, roomcast.compat; print({'socketio', 'engineio', 'msgpack'} & set(sys.modules))"
-    )
+    code = "import sys, roomcast.compat; print({'socketio', 'engineio'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
-@pytest.mark.parametrize("name", [name for name in vars(reference.Packet) if name[0] != "_"])
+@pytest.mark.parametrize("name", dir(msgpack_packet.MsgPackPacket))
 def test_has_all_that_is_public_there(name):
-    assert hasattr(Packet, name)
+    assert hasattr(MsgPackPacket, name) or name.startswith("_")
+    assert hasattr(Packet, name) >= hasattr(reference.Packet, name) or name.startswith("_")
 
 
 def test_characters_stand_as_they_are():
@@ -256,6 +264,64 @@ def test_strict_has_limits_and_json_of_its_class():
         Small(data=["a", []]).encode()
 
 
+def test_msgpack_hooks_belong_to_classes():
+    def default(value):
+        return {"set": sorted(value)}
+
+    class Named(MsgPackPacket):
+        def _to_dict(self):
+            return super()._to_dict() | {"name": "mine"}
+
+    own = MsgPackPacket.configure(dumps_default=default, ext_hook=lambda code, data: (code, data))
+    assert MsgPackPacket(encoded_packet=own(data=["x", {2, 1}], namespace="/").encode()).data == [
+        "x",
+        {"set": [1, 2]},
+    ]
+    encoded = MsgPackPacket(data=["x", msgpack.ExtType(7, b"a")], namespace="/").encode()
+    assert own(encoded_packet=encoded).data == ["x", (7, b"a")]
+    assert MsgPackPacket(encoded_packet=encoded).data == ["x", msgpack.ExtType(7, b"a")]
+    assert MsgPackPacket.configure().ext_hook is msgpack.ExtType
+    assert msgpack.unpackb(Named(data=["x"]).encode())["name"] == "mine"
+    assert issubclass(own, MsgPackPacket)
+
+
+def test_msgpack_hook_may_raise():
+    encoded = MsgPackPacket(data=["x", msgpack.ExtType(7, b"a")], namespace="/").encode()
+    with pytest.raises(ZeroDivisionError):
+        MsgPackPacket.configure(ext_hook=lambda *_: 1 / 0)(encoded_packet=encoded)
+
+
+def test_msgpack_without_the_library(monkeypatch):
+    def refuse(name, *args, **kwargs):
+        raise ImportError(name)
+
+    monkeypatch.setattr("roomcast.compat.lenient.import_module", refuse)
+    encoded = MsgPackPacket(data=["x", 1], namespace="/").encode()
+    assert MsgPackPacket(encoded_packet=encoded).data == ["x", 1]
+    with pytest.raises(MissingDependencyError, match="pip install msgpack"):
+        MsgPackPacket(data=[{1}]).encode()
+    with pytest.raises(MissingDependencyError, match="pip install msgpack"):
+        MsgPackPacket(encoded_packet=b"\xc1")
+    assert _default_hook() is Ext
+
+
+def test_msgpack_packets_are_packets():
+    packet = MsgPackPacket(3, [b"b"], "/n", 7)
+    assert isinstance(packet, Packet)
+    assert packet.packet_type == 3
+    assert pickle.loads(pickle.dumps(packet)).encode() == packet.encode()
+
+
+def test_strict_msgpack():
+    packet = StrictMsgPackPacket(data=["x", b"b"])
+    assert packet.encode() == MsgPackPacket(data=["x", b"b"], namespace="/").encode()
+    assert StrictMsgPackPacket(encoded_packet=packet.encode()).data == ["x", b"b"]
+    with pytest.raises(PacketError):
+        StrictMsgPackPacket(encoded_packet=MsgPackPacket(data=["connect"], namespace="/").encode())
+    with pytest.raises(ReservedEventError):
+        StrictMsgPackPacket(data=["connect"]).encode()
+
+
 def test_install_is_for_what_is_made_from_then_on():
     before = socketio.AsyncServer()
     compat.install()
@@ -273,6 +339,7 @@ def test_install_is_for_what_is_made_from_then_on():
     assert before.packet_class is after.packet_class is reference.Packet
     assert reference.Packet.__module__ == "socketio.packet"
     assert {made.packet_class for made in during} == {Packet}
+    assert socketio.Server(serializer="msgpack").packet_class is msgpack_packet.MsgPackPacket
     compat.uninstall()
 
 

@@ -6,6 +6,14 @@
 """
 
 from roomcast.compat.installing import install, uninstall
+from roomcast.compat.msgpack_packet import MsgPackPacket, StrictMsgPackPacket
 from roomcast.compat.packet import Packet, StrictPacket
 
-__all__ = ["Packet", "StrictPacket", "install", "uninstall"]
+__all__ = [
+    "MsgPackPacket",
+    "Packet",
+    "StrictMsgPackPacket",
+    "StrictPacket",
+    "install",
+    "uninstall",
+]

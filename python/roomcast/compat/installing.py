@@ -1,16 +1,21 @@
 """Every packet of a process that python-socketio makes."""
 
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
+from roomcast.compat.msgpack_packet import MsgPackPacket
 from roomcast.compat.packet import Packet
 from roomcast.errors import MissingDependencyError
 
 __all__ = ["install", "uninstall"]
 
-OURS: Final[dict[tuple[str, str], type[Any]]] = {("socketio.packet", "Packet"): Packet}
-"""What takes the place of which name of which module."""
+OURS: Final[dict[tuple[str, str], type[Any]]] = {
+    ("socketio.packet", "Packet"): Packet,
+    ("socketio.msgpack_packet", "MsgPackPacket"): MsgPackPacket,
+}
+"""What takes the place of which name of which module. The second module needs msgpack, and is nobody's without it."""
 
 _theirs: Final[dict[tuple[str, str], type[Any]]] = {}
 
@@ -25,10 +30,14 @@ def install() -> None:
     Raises:
         MissingDependencyError: If python-socketio is not installed.
     """
-    for (module, name), ours in OURS.items():
-        if (module, name) not in _theirs:
-            _theirs[module, name] = getattr(_module(module), name)
-            setattr(_module(module), name, ours)
+    _module("socketio")
+    for (name, attribute), ours in OURS.items():
+        if (name, attribute) in _theirs:
+            continue
+        with suppress(MissingDependencyError):
+            module = _module(name)
+            _theirs[name, attribute] = getattr(module, attribute)
+            setattr(module, attribute, ours)
 
 
 def uninstall() -> None:

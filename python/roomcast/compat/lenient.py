@@ -4,14 +4,16 @@ The core takes the short way with what applications and clients really send, and
 module, methods that a subclass has replaced, values and texts with anything unusual in them.
 
 Source:
-    python-socketio, ``socketio.packet.Packet``: its behaviour, not its code.
+    python-socketio, ``socketio.packet.Packet`` and ``socketio.msgpack_packet.MsgPackPacket``: their behaviour, not their code.
 """
 
+from importlib import import_module
 from typing import Any, Final
 
+from roomcast.errors import MissingDependencyError
 from roomcast.types import PacketType
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "decode_msgpack", "encode", "encode_msgpack", "msgpack"]
 
 BINARY_TYPES: Final = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
 
@@ -70,3 +72,30 @@ def decode(packet: Any, encoded_packet: Any) -> int:
     if rest:
         packet.data = packet.json.loads(rest)
     return attachments
+
+
+def msgpack() -> Any:
+    """Return the library that reads and writes MessagePack where the core does not.
+
+    Raises:
+        MissingDependencyError: If it is not installed.
+    """
+    try:
+        return import_module("msgpack")
+    except ImportError as error:
+        raise MissingDependencyError("this packet needs msgpack: pip install msgpack") from error
+
+
+def encode_msgpack(packet: Any) -> Any:
+    """Return the bytes of a packet."""
+    default = packet.__class__.dumps_default
+    return msgpack().packb(packet._to_dict(), default=default)  # noqa: SLF001  python-socketio's own
+
+
+def decode_msgpack(packet: Any, encoded_packet: Any) -> None:
+    """Read bytes into a packet."""
+    decoded = msgpack().unpackb(encoded_packet, ext_hook=packet.__class__.ext_hook)
+    packet.packet_type = decoded["type"]
+    packet.data = decoded.get("data")
+    packet.id = decoded.get("id")
+    packet.namespace = decoded["nsp"]

@@ -243,8 +243,7 @@ class ASGIWebSocket(WebSocketLine):
                 outbox.sent(len(packet))
                 continue
             # What went with the last poll before an upgrade is not sent again.
-            if not skip:
-                await send({"type": "websocket.send", "text": packet.text})
-            for attachment in packet.attachments[max(skip - 1, 0) :]:
-                await send({"type": "websocket.send", "bytes": attachment})
+            for message in packet.messages[skip:]:
+                kind = "text" if isinstance(message, str) else "bytes"
+                await send({"type": "websocket.send", kind: message})
             outbox.sent(packet.size)

@@ -170,7 +170,7 @@ class Manager:
     def send(self, packet: EncodedPacket) -> None:
         """Send a packet."""
         if self._engine is not None:
-            self._engine.send((packet.text, *packet.attachments))
+            self._engine.send(packet.messages)
 
     def close_if_idle(self) -> None:
         """End the connection, unless some socket is on it."""

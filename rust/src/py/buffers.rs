@@ -367,6 +367,25 @@ impl<'a, 'py> Entries<'a, 'py> {
         Self { dict, position: 0 }
     }
 
+    /// The next entry, as references of its own.
+    pub(super) fn next(&mut self) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let py = self.dict.py();
+        let mut key = std::ptr::null_mut();
+        let mut value = std::ptr::null_mut();
+        let (dict, position) = (self.dict.as_ptr(), &raw mut self.position);
+        // SAFETY: the dict is alive; the three pointers are valid for writes. Each call looks at the dict anew, so a dict that
+        // changed in between gives other entries, never freed ones.
+        let found = unsafe { ffi::PyDict_Next(dict, position, &raw mut key, &raw mut value) };
+        if found == 0 {
+            return None;
+        }
+        // SAFETY: borrowed from the dict a moment ago, and nothing has run since.
+        let key = unsafe { Borrowed::from_ptr(py, key) };
+        // SAFETY: as above.
+        let value = unsafe { Borrowed::from_ptr(py, value) };
+        Some((key.to_owned(), value.to_owned()))
+    }
+
     /// Write entries with an ASCII name and a leaf as value; return the next one that is something else, as references of
     /// its own. `first` says whether no entry is written yet.
     pub(super) fn next_after_leaves(

@@ -33,7 +33,7 @@ const MAX_COUNT_DIGITS: usize = 10;
 const MAX_ID_DIGITS: usize = 18;
 
 /// What the short way takes. Integers of more than 100 characters, sign included, are an error in python-socketio.
-static LIMITS: Limits = Limits {
+pub(super) static LIMITS: Limits = Limits {
     max_attachments: u32::MAX,
     max_packet_size: usize::MAX,
     max_depth: 200,
@@ -50,11 +50,11 @@ const BINARY_ACK: i64 = 6;
 
 /// The attributes, which may be anything.
 #[derive(Debug)]
-pub(super) struct Fields {
-    pub(super) packet_type: Py<PyAny>,
-    pub(super) data: Py<PyAny>,
-    pub(super) namespace: Py<PyAny>,
-    pub(super) id: Py<PyAny>,
+struct Fields {
+    packet_type: Py<PyAny>,
+    data: Py<PyAny>,
+    namespace: Py<PyAny>,
+    id: Py<PyAny>,
     attachment_count: Py<PyAny>,
     /// A list that nobody has asked for yet is not made.
     attachments: Option<Py<PyAny>>,
@@ -79,7 +79,7 @@ impl<'py> FromPyObject<'_, 'py> for Given<'py> {
 }
 
 /// The value of an exact `int` of 64 bits.
-pub(super) fn small_number(value: &Bound<'_, PyAny>) -> Option<i64> {
+fn small_number(value: &Bound<'_, PyAny>) -> Option<i64> {
     if buffers::kind(value) == Kind::Int {
         value.cast::<PyInt>().ok().and_then(buffers::small_integer)
     } else {
@@ -87,7 +87,7 @@ pub(super) fn small_number(value: &Bound<'_, PyAny>) -> Option<i64> {
     }
 }
 
-pub(super) fn number(py: Python<'_>, value: i64) -> Bound<'_, PyAny> {
+fn number(py: Python<'_>, value: i64) -> Bound<'_, PyAny> {
     let Ok(value) = value.into_pyobject(py);
     value.into_any()
 }
@@ -99,6 +99,7 @@ macro_rules! lenient {
         FUNCTION.import($py, "roomcast.compat.lenient", $name)
     }};
 }
+pub(super) use lenient;
 
 /// A flag of a packet's class.
 fn is_set(packet: &Bound<'_, CompatPacket>, name: &Bound<'_, PyString>) -> PyResult<bool> {
@@ -129,8 +130,25 @@ impl CompatPacket {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Take what a packet of another format says.
+    pub(super) fn set_parts(
+        &self,
+        py: Python<'_>,
+        [packet_type, data, namespace, id]: [Py<PyAny>; 4],
+    ) {
+        let mut fields = self.lock(py);
+        let old = (
+            std::mem::replace(&mut fields.packet_type, packet_type),
+            std::mem::replace(&mut fields.data, data),
+            std::mem::replace(&mut fields.namespace, namespace),
+            std::mem::replace(&mut fields.id, id),
+        );
+        drop(fields);
+        drop(old);
+    }
+
     /// Replace what `place` names. The old value is dropped when the lock is free again: that may run anything.
-    pub(super) fn replace(
+    fn replace(
         &self,
         py: Python<'_>,
         place: impl FnOnce(&mut Fields) -> &mut Py<PyAny>,
@@ -187,6 +205,20 @@ impl CompatPacket {
         Ok(())
     }
 
+    /// An event without anything.
+    pub(super) fn empty(py: Python<'_>) -> Self {
+        Self {
+            fields: Mutex::new(Fields {
+                packet_type: number(py, EVENT).unbind(),
+                data: py.None(),
+                namespace: py.None(),
+                id: py.None(),
+                attachment_count: number(py, 0).unbind(),
+                attachments: None,
+            }),
+        }
+    }
+
     /// The list of attachments.
     fn attachment_list<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         let mut fields = self.lock(py);
@@ -199,23 +231,33 @@ impl CompatPacket {
 
 #[pymethods]
 impl CompatPacket {
+    /// Make one that `__init__` fills. A subclass may have other arguments; those of `__init__` are named so that the usual
+    /// ones are not gathered in a dict.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(
+    #[pyo3(signature = (
+        packet_type=None,
+        data=None,
+        namespace=None,
+        id=None,
+        binary=None,
+        encoded_packet=None,
+        *args,
+        **kwargs
+    ))]
+    #[expect(unused_variables, reason = "they are `__init__`'s")]
+    #[expect(clippy::too_many_arguments, reason = "they are `__init__`'s")]
+    pub(super) fn new(
         py: Python<'_>,
-        _args: &Bound<'_, PyTuple>,
-        _kwargs: Option<&Bound<'_, PyDict>>,
+        packet_type: Option<&Bound<'_, PyAny>>,
+        data: Option<&Bound<'_, PyAny>>,
+        namespace: Option<&Bound<'_, PyAny>>,
+        id: Option<&Bound<'_, PyAny>>,
+        binary: Option<&Bound<'_, PyAny>>,
+        encoded_packet: Option<&Bound<'_, PyAny>>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
     ) -> Self {
-        Self {
-            fields: Mutex::new(Fields {
-                packet_type: number(py, EVENT).unbind(),
-                data: py.None(),
-                namespace: py.None(),
-                id: py.None(),
-                attachment_count: number(py, 0).unbind(),
-                attachments: None,
-            }),
-        }
+        Self::empty(py)
     }
 
     #[pyo3(signature = (

@@ -31,12 +31,12 @@ enum Cause {
     Raised(PyErr),
 }
 
-enum Segment {
+pub(super) enum Segment {
     Index(usize),
     Key(String),
 }
 
-type Walk = Result<(), Failure>;
+pub(super) type Walk = Result<(), Failure>;
 
 impl From<PyErr> for Failure {
     fn from(error: PyErr) -> Self {
@@ -48,7 +48,7 @@ impl From<PyErr> for Failure {
 }
 
 #[cold]
-fn refuse(reason: impl Into<String>) -> Failure {
+pub(super) fn refuse(reason: impl Into<String>) -> Failure {
     Failure(Box::new(Details {
         cause: Cause::Encode(reason.into(), None),
         path: Vec::new(),
@@ -56,6 +56,14 @@ fn refuse(reason: impl Into<String>) -> Failure {
 }
 
 impl Failure {
+    /// Name the exception that led to it.
+    pub(super) fn because(mut self, error: Option<PyErr>) -> Self {
+        if let Cause::Encode(_, cause) = &mut self.0.cause {
+            *cause = error;
+        }
+        self
+    }
+
     /// The exception to raise.
     pub(super) fn into_error(self, py: Python<'_>) -> PyErr {
         match self.0.cause {
@@ -541,16 +549,12 @@ impl<'a, 'py> Walker<'a, 'py> {
             Ok(other) => return self.value(&other, deeper),
             Err(error) => return Err(error.into()),
         }
-        let mut failure = refuse(format!("{} has no JSON form", class_name(value)));
-        if let Cause::Encode(_, cause) = &mut failure.0.cause {
-            *cause = refusal;
-        }
-        Err(failure)
+        Err(refuse(format!("{} has no JSON form", class_name(value))).because(refusal))
     }
 }
 
 #[cold]
-fn at(mut failure: Failure, segment: Segment) -> Failure {
+pub(super) fn at(mut failure: Failure, segment: Segment) -> Failure {
     failure.0.path.push(segment);
     failure
 }

@@ -1,32 +1,29 @@
-//! `Encoder`, `EncodedPacket` and `encode`: packets into their wire form.
+//! `Encoder` and `encode`: packets into their wire form.
 //!
 //! The header comes first on the wire, but how many attachments there are is known last. So the payload is written behind
 //! a margin, and the part of the header that depends on it (Engine.IO type, packet type, number of attachments) is written
 //! backwards into the margin at the end.
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::buffers::{self, Chars, Shape};
-use super::deflate::{Agreement, WINDOWS};
 use super::encode::Walker;
+use super::encoded::EncodedPacket;
 use super::packet::{self, Packet};
 use super::{decoder, errors, scratch};
-use crate::engineio::binary_message;
 use crate::json::write;
 use crate::limits::Limits;
 use crate::socketio::{PacketType, PayloadKind, check_payload, is_reserved};
-use crate::websocket::{Opcode, write_frame};
 
 /// Room in front of namespace, id and payload: `4`, the type, five digits of attachments, `-`.
 const MARGIN: usize = 8;
 
 /// What is encoded.
-enum Payload<'a, 'py> {
+pub(super) enum Payload<'a, 'py> {
     Data(&'a Bound<'py, PyAny>),
     Event(&'a Bound<'py, PyAny>, &'a Bound<'py, PyTuple>),
 }
@@ -39,15 +36,41 @@ struct Wire<'py> {
     attachments: Vec<Bound<'py, PyBytes>>,
 }
 
+impl<'py> Wire<'py> {
+    fn packet(
+        self,
+        py: Python<'py>,
+        packet_type: PacketType,
+        compress: bool,
+    ) -> PyResult<EncodedPacket> {
+        let attached: usize = self
+            .attachments
+            .iter()
+            .map(|bytes| bytes.as_bytes().len())
+            .sum();
+        let attachments = PyTuple::new(py, self.attachments)?;
+        Ok(EncodedPacket::new(
+            Some(self.text),
+            attachments,
+            self.length + attached,
+            packet_type == PacketType::Event,
+            compress,
+        ))
+    }
+}
+
 /// The limits and the hook of one server or client.
 #[derive(Debug)]
-struct Settings {
-    limits: Limits,
-    default: Option<Py<PyAny>>,
+pub(super) struct Settings {
+    pub(super) limits: Limits,
+    pub(super) default: Option<Py<PyAny>>,
 }
 
 impl Settings {
-    fn new(limits: Option<&Bound<'_, PyAny>>, default: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    pub(super) fn new(
+        limits: Option<&Bound<'_, PyAny>>,
+        default: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
         if let Some(default) = &default
             && !default.is_callable()
         {
@@ -93,7 +116,8 @@ impl Settings {
         let result = walked
             .map_err(|failure| failure.into_error(py))
             .and_then(|()| {
-                check_written(py, packet_type, out.get(begin..).unwrap_or_default())?;
+                let written = PayloadKind::of(out.get(begin..).unwrap_or_default());
+                check_written(py, packet_type, written)?;
                 let start = write_margin(&mut out, packet_type, attachments.len(), message);
                 let bytes = out.get(start..).unwrap_or_default();
                 let text = buffers::new_shaped_string(py, bytes, shape)?;
@@ -127,7 +151,11 @@ impl Settings {
 }
 
 /// Check that data fits its packet type.
-fn check_data(packet_type: PacketType, data: &Bound<'_, PyAny>, id: Option<u64>) -> PyResult<()> {
+pub(super) fn check_data(
+    packet_type: PacketType,
+    data: &Bound<'_, PyAny>,
+    id: Option<u64>,
+) -> PyResult<()> {
     let py = data.py();
     let is_list = data.is_instance_of::<PyList>() || data.is_instance_of::<PyTuple>();
     let reason = match packet_type {
@@ -147,8 +175,12 @@ fn check_data(packet_type: PacketType, data: &Bound<'_, PyAny>, id: Option<u64>)
 
 /// Check what data has become: hooks and ready support may make anything of an object, and a number behind the header
 /// would be an id.
-fn check_written(py: Python<'_>, packet_type: PacketType, payload: &[u8]) -> PyResult<()> {
-    if check_payload(packet_type, PayloadKind::of(payload)).is_ok() {
+pub(super) fn check_written(
+    py: Python<'_>,
+    packet_type: PacketType,
+    written: PayloadKind,
+) -> PyResult<()> {
+    if check_payload(packet_type, written).is_ok() {
         return Ok(());
     }
     let reason = match packet_type {
@@ -160,7 +192,7 @@ fn check_written(py: Python<'_>, packet_type: PacketType, payload: &[u8]) -> PyR
 }
 
 /// Check the name of an event that a caller emits.
-fn check_event(event: &Bound<'_, PyAny>) -> PyResult<()> {
+pub(super) fn check_event(event: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = event.py();
     if let Ok(name) = event.cast::<PyString>() {
         return match buffers::ascii_str(name) {
@@ -235,193 +267,6 @@ fn write_margin(
     at
 }
 
-/// A packet in its wire form, immutable and shared by all its recipients.
-#[pyclass(frozen, module = "roomcast.codec")]
-pub(super) struct EncodedPacket {
-    pub(super) text: Py<PyString>,
-    pub(super) attachments: Py<PyTuple>,
-    pub(super) size: usize,
-    /// The attachments as they stand in payloads, made for the first one: the recipients of a broadcast share them.
-    binary_messages: OnceLock<Box<[Box<[u8]>]>>,
-    /// All its WebSocket frames in one piece, made for the first recipient.
-    frames: PyOnceLock<Py<PyBytes>>,
-    /// The same for recipients that have agreed on permessage-deflate, for each window.
-    deflated: PyOnceLock<Box<[PyOnceLock<Py<PyBytes>>; WINDOWS]>>,
-    /// Whether transports may compress it.
-    pub(super) compress: bool,
-}
-
-impl EncodedPacket {
-    fn new(py: Python<'_>, wire: Wire<'_>, compress: bool) -> PyResult<Self> {
-        let attached: usize = wire
-            .attachments
-            .iter()
-            .map(|bytes| bytes.as_bytes().len())
-            .sum();
-        Ok(Self {
-            text: wire.text.unbind(),
-            attachments: PyTuple::new(py, wire.attachments)?.unbind(),
-            size: wire.length + attached,
-            binary_messages: OnceLock::new(),
-            frames: PyOnceLock::new(),
-            deflated: PyOnceLock::new(),
-            compress,
-        })
-    }
-
-    /// Write the server's frames of the messages behind the first `skip`.
-    pub(super) fn write_frames(
-        &self,
-        py: Python<'_>,
-        out: &mut Vec<u8>,
-        skip: usize,
-    ) -> PyResult<()> {
-        if skip == 0
-            && let Some(frames) = self.frames.get(py)
-        {
-            out.extend_from_slice(frames.as_bytes(py));
-            return Ok(());
-        }
-        self.each_message(py, skip, |opcode, payload| {
-            write_frame(out, opcode, payload);
-        })
-    }
-
-    /// Do something with each of its messages behind the first `skip`.
-    pub(super) fn each_message(
-        &self,
-        py: Python<'_>,
-        skip: usize,
-        mut act: impl FnMut(Opcode, &[u8]),
-    ) -> PyResult<()> {
-        if skip == 0 {
-            act(Opcode::Text, self.text.bind(py).to_str()?.as_bytes());
-        }
-        for attachment in self
-            .attachments
-            .bind(py)
-            .iter_borrowed()
-            .skip(skip.saturating_sub(1))
-        {
-            act(Opcode::Binary, attachment.cast::<PyBytes>()?.as_bytes());
-        }
-        Ok(())
-    }
-
-    /// All its frames in one piece, made at the first call.
-    pub(super) fn shared_frames(&self, py: Python<'_>) -> PyResult<Py<PyBytes>> {
-        let frames = self.frames.get_or_try_init(py, || {
-            let mut out = scratch::take();
-            out.clear();
-            let written = self.write_frames(py, &mut out, 0);
-            let frames = PyBytes::new(py, &out).unbind();
-            scratch::put(out);
-            written.map(|()| frames)
-        })?;
-        Ok(frames.clone_ref(py))
-    }
-
-    /// Whether it is an event, which may be dropped where a packet of the protocol may not.
-    pub(super) fn is_event(&self, py: Python<'_>) -> bool {
-        let text = self.text.bind(py).to_str().unwrap_or_default();
-        matches!(text.as_bytes().get(1), Some(b'2' | b'5'))
-    }
-
-    /// All its frames in one piece for a recipient with this agreement: each message compressed that is long enough. Made
-    /// once for all that have the same window; a packet goes to the clients of one server, which wants the rest of all.
-    /// `compressed` grows by the bytes that this call has compressed.
-    pub(super) fn frames_for(
-        &self,
-        py: Python<'_>,
-        agreement: Option<&Agreement>,
-        compressed: &mut usize,
-    ) -> PyResult<Py<PyBytes>> {
-        let Some(agreement) = agreement.filter(|agreement| self.size >= agreement.threshold())
-        else {
-            return self.shared_frames(py);
-        };
-        if !self.compress {
-            return self.shared_frames(py);
-        }
-        let windows = self
-            .deflated
-            .get_or_init(py, || Box::new(std::array::from_fn(|_| PyOnceLock::new())));
-        let Some(frames) = windows.get(agreement.window()) else {
-            return self.shared_frames(py);
-        };
-        let frames = frames.get_or_try_init(py, || {
-            *compressed = compressed.saturating_add(self.size);
-            let mut out = scratch::take();
-            out.clear();
-            let written = self.write_deflated_frames(py, &mut out, agreement);
-            let frames = PyBytes::new(py, &out).unbind();
-            scratch::put(out);
-            written.map(|()| frames)
-        })?;
-        Ok(frames.clone_ref(py))
-    }
-
-    fn write_deflated_frames(
-        &self,
-        py: Python<'_>,
-        out: &mut Vec<u8>,
-        agreement: &Agreement,
-    ) -> PyResult<()> {
-        self.each_message(py, 0, |opcode, payload| {
-            agreement.write_frame(py, out, opcode, payload);
-        })
-    }
-
-    /// The attachments as they stand in payloads.
-    pub(super) fn binary_messages(&self, py: Python<'_>) -> &[Box<[u8]>] {
-        // Nothing of Python runs while another thread may wait here: the attachments are `bytes` of our own making.
-        self.binary_messages.get_or_init(|| {
-            self.attachments
-                .bind(py)
-                .iter_borrowed()
-                .filter_map(|bytes| Some(binary_message(bytes.cast::<PyBytes>().ok()?.as_bytes())))
-                .collect()
-        })
-    }
-}
-
-#[pymethods]
-impl EncodedPacket {
-    #[getter]
-    fn text(&self, py: Python<'_>) -> Py<PyString> {
-        self.text.clone_ref(py)
-    }
-
-    #[getter]
-    fn attachments(&self, py: Python<'_>) -> Py<PyTuple> {
-        self.attachments.clone_ref(py)
-    }
-
-    #[getter]
-    fn size(&self) -> usize {
-        self.size
-    }
-
-    #[getter]
-    fn compress(&self) -> bool {
-        self.compress
-    }
-
-    #[getter]
-    fn frames(&self, py: Python<'_>) -> PyResult<Py<PyBytes>> {
-        self.shared_frames(py)
-    }
-
-    #[pyo3(signature = (agreement, /))]
-    fn deflated_frames(
-        &self,
-        py: Python<'_>,
-        agreement: &Bound<'_, Agreement>,
-    ) -> PyResult<Py<PyBytes>> {
-        self.frames_for(py, Some(agreement.get()), &mut 0)
-    }
-}
-
 /// Turns packets into their wire form.
 #[pyclass(frozen, module = "roomcast.codec")]
 #[derive(Debug)]
@@ -459,7 +304,7 @@ impl Encoder {
         let wire = self
             .settings
             .wire(PacketType::Event, nsp, id, &payload, true)?;
-        EncodedPacket::new(nsp.py(), wire, compress)
+        wire.packet(nsp.py(), PacketType::Event, compress)
     }
 
     #[pyo3(signature = (r#type, nsp, data=None, id=None, /))]
@@ -477,7 +322,7 @@ impl Encoder {
         let wire = self
             .settings
             .wire(packet_type, nsp, id, &Payload::Data(&data), true)?;
-        EncodedPacket::new(py, wire, true)
+        wire.packet(py, packet_type, true)
     }
 }
 

@@ -45,14 +45,16 @@ impl Masking {
                 self.frame(py, out, opcode, payload, agreement);
             });
         }
-        if skip == 0 {
-            let text = packet.text.bind(py).to_str()?;
+        if skip == 0
+            && let Some(text) = &packet.text
+        {
+            let text = text.bind(py).to_str()?;
             self.frame(py, out, Opcode::Text, text.as_bytes(), agreement);
         }
         for message in packet
             .binary_messages(py)
             .iter()
-            .skip(skip.saturating_sub(1))
+            .skip(skip.saturating_sub(packet.texts()))
         {
             self.frame(py, out, Opcode::Text, message, agreement);
         }

@@ -5,16 +5,21 @@
 mod buffers;
 mod compat;
 mod compat_data;
+mod compat_msgpack;
 mod decode;
 mod decoder;
 mod deflate;
 mod encode;
+mod encoded;
 mod encoder;
 mod errors;
 mod flusher;
 mod keys;
 mod load;
 mod masking;
+mod msgpack;
+mod msgpack_decode;
+mod msgpack_encode;
 mod outbox;
 mod packet;
 mod payload;
@@ -33,15 +38,21 @@ mod _core {
     #[pymodule_export]
     use super::compat_data::{data_is_binary, deconstruct_binary, reconstruct_binary};
     #[pymodule_export]
+    use super::compat_msgpack::CompatMsgPackPacket;
+    #[pymodule_export]
     use super::decoder::Decoder;
     #[pymodule_export]
     use super::deflate::{Agreement, Deflate};
     #[pymodule_export]
-    use super::encoder::{EncodedPacket, Encoder, encode};
+    use super::encoded::EncodedPacket;
+    #[pymodule_export]
+    use super::encoder::{Encoder, encode};
     #[pymodule_export]
     use super::flusher::Flusher;
     #[pymodule_export]
     use super::load::Load;
+    #[pymodule_export]
+    use super::msgpack::{MsgPackDecoder, MsgPackEncoder};
     #[pymodule_export]
     use super::outbox::Outbox;
     #[pymodule_export]

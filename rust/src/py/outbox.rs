@@ -20,7 +20,7 @@ use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PySlice, PyString};
 
 use super::deflate::Agreement;
-use super::encoder::EncodedPacket;
+use super::encoded::EncodedPacket;
 use super::flusher::{Flusher, Frames, Joined, Policy};
 use super::masking::Masking;
 use super::{buffers, payload};
@@ -74,8 +74,8 @@ impl Item {
         }
     }
 
-    fn is_droppable(&self, py: Python<'_>) -> bool {
-        matches!(self, Self::Packet(packet) if packet.get().is_event(py))
+    fn is_droppable(&self) -> bool {
+        matches!(self, Self::Packet(packet) if packet.get().is_event)
     }
 }
 
@@ -290,7 +290,7 @@ impl State {
         match flusher.policy {
             Policy::Close => {}
             Policy::DropNewest => {
-                if item.is_droppable(py) {
+                if item.is_droppable() {
                     self.dropped += 1;
                     return false;
                 }
@@ -301,7 +301,7 @@ impl State {
                 while self.size.saturating_add(size) > flusher.size_limit
                     && let Some(oldest) = self.queue.get(at)
                 {
-                    if oldest.is_droppable(py) {
+                    if oldest.is_droppable() {
                         self.size = self.size.saturating_sub(oldest.size(py));
                         self.queue.remove(at);
                         self.dropped += 1;
@@ -312,7 +312,7 @@ impl State {
                 if self.size.saturating_add(size) <= flusher.size_limit {
                     return true;
                 }
-                if item.is_droppable(py) {
+                if item.is_droppable() {
                     self.dropped += 1;
                     return false;
                 }

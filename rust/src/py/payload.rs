@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use super::buffers::{self, Chars};
-use super::encoder::EncodedPacket;
+use super::encoded::EncodedPacket;
 use super::{decoder, scratch};
 use crate::engineio::{Packet, Packets, Payload, base64, binary_length};
 
@@ -84,12 +84,15 @@ fn write_packet(
 ) -> PyResult<Option<usize>> {
     let py = packet.py();
     let packet = packet.get();
-    if skip == 0 && !write_text(payload, packet.text.bind(py))? {
+    if skip == 0
+        && let Some(text) = &packet.text
+        && !write_text(payload, text.bind(py))?
+    {
         return Ok(Some(0));
     }
     let attachments = packet.attachments.bind(py);
     for (index, attachment) in attachments.iter_borrowed().enumerate() {
-        let message = index + 1;
+        let message = index + packet.texts();
         if message < skip {
             continue;
         }

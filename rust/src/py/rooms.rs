@@ -14,7 +14,7 @@ use pyo3::sync::MutexExt;
 use pyo3::types::{PyList, PySet, PyString};
 use smallvec::SmallVec;
 
-use super::encoder::EncodedPacket;
+use super::encoded::EncodedPacket;
 use super::flusher::Flusher;
 use super::outbox::{Item, Outbox, Pushed};
 use crate::rooms;

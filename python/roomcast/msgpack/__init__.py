@@ -1,0 +1,14 @@
+"""The MessagePack parser: what ``socket.io-msgpack-parser`` is to JavaScript.
+
+>>> from roomcast import Server
+>>> import roomcast.msgpack
+>>> io = Server(parser=roomcast.msgpack)
+
+Each packet is one binary message, and binary data stays in its place. Both ends must have the same parser; nothing on the wire
+says which one it is.
+"""
+
+from roomcast._core import MsgPackDecoder as Decoder, MsgPackEncoder as Encoder
+from roomcast.msgpack.extension import Ext
+
+__all__ = ["Decoder", "Encoder", "Ext"]

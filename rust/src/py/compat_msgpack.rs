@@ -1,0 +1,157 @@
+//! `CompatMsgPackPacket`: a packet of python-socketio in MessagePack.
+//!
+//! As in `compat`, it gives up where anything is unusual; the long way is the library `msgpack`.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+
+use super::compat::{CompatPacket, LIMITS, lenient};
+use super::decoder::SMALL_PAYLOAD;
+use super::msgpack_decode::PyBuilder;
+use super::msgpack_encode::Walker;
+use super::{buffers, errors, scratch};
+use crate::msgpack::read::Reader;
+use crate::msgpack::write;
+
+/// A packet in MessagePack with the attributes of python-socketio's.
+#[pyclass(frozen, subclass, extends = CompatPacket, module = "roomcast._core")]
+#[derive(Debug)]
+pub(super) struct CompatMsgPackPacket;
+
+#[pymethods]
+impl CompatMsgPackPacket {
+    /// As `CompatPacket`'s.
+    #[new]
+    #[pyo3(signature = (
+        packet_type=None,
+        data=None,
+        namespace=None,
+        id=None,
+        binary=None,
+        encoded_packet=None,
+        *args,
+        **kwargs
+    ))]
+    #[expect(unused_variables, reason = "they are `__init__`'s")]
+    #[expect(clippy::too_many_arguments, reason = "they are `__init__`'s")]
+    fn new(
+        py: Python<'_>,
+        packet_type: Option<&Bound<'_, PyAny>>,
+        data: Option<&Bound<'_, PyAny>>,
+        namespace: Option<&Bound<'_, PyAny>>,
+        id: Option<&Bound<'_, PyAny>>,
+        binary: Option<&Bound<'_, PyAny>>,
+        encoded_packet: Option<&Bound<'_, PyAny>>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(CompatPacket::empty(py)).add_subclass(Self)
+    }
+
+    fn encode<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let own_dict = slf.getattr(pyo3::intern!(py, "_has_own_dict"))?;
+        if !own_dict.is_truthy()?
+            && let Some(bytes) = write_packet(slf.as_super())
+        {
+            return Ok(bytes.into_any());
+        }
+        lenient!(py, "encode_msgpack")?.call1((slf,))
+    }
+
+    fn decode<'py>(
+        slf: &Bound<'py, Self>,
+        encoded_packet: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        // Of the class, so that a function is not bound to the packet.
+        let hook = slf.get_type().getattr(pyo3::intern!(py, "ext_hook"))?;
+        if read_packet(slf.as_super(), encoded_packet, &hook)? {
+            return Ok(py.None().into_bound(py));
+        }
+        lenient!(py, "decode_msgpack")?.call1((slf, encoded_packet))
+    }
+}
+
+/// Write a packet, if it goes.
+fn write_packet<'py>(packet: &Bound<'py, CompatPacket>) -> Option<Bound<'py, PyBytes>> {
+    let py = packet.py();
+    let [packet_type, data, namespace, id] = packet.get().parts(py);
+    let mut out = scratch::take();
+    out.clear();
+    let mut walker = Walker::new(py, &LIMITS, None, true, out);
+    write::map_length(&mut walker.out, 3 + u32::from(!id.is_none()));
+    let mut field = |name: &[u8], value: &Bound<'py, PyAny>| {
+        write::string_length(&mut walker.out, name.len() as u32);
+        write::raw(&mut walker.out, name);
+        walker.payload(value).is_ok()
+    };
+    let written = field(b"type", &packet_type)
+        && field(b"data", &data)
+        && field(b"nsp", &namespace)
+        && (id.is_none() || field(b"id", &id));
+    let out = walker.out.into_vec();
+    let bytes = written.then(|| PyBytes::new(py, &out));
+    scratch::put(out);
+    bytes
+}
+
+/// Read a packet, if it goes; return whether it did.
+fn read_packet(
+    packet: &Bound<'_, CompatPacket>,
+    data: &Bound<'_, PyAny>,
+    ext_hook: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    let py = packet.py();
+    let Ok(bytes) = data.cast_exact::<PyBytes>() else {
+        return Ok(false);
+    };
+    let bytes = bytes.as_bytes();
+    let mut builder = PyBuilder::of_library(ext_hook);
+    let pause = (bytes.len() > SMALL_PAYLOAD).then(|| buffers::CollectorPause::new(py));
+    let read = read_fields(bytes, &mut builder);
+    drop(pause);
+    match read {
+        Ok(Some(fields)) if !builder.has_lone_surrogate => {
+            packet.get().set_parts(py, fields);
+            Ok(true)
+        }
+        Ok(_) => Ok(false),
+        Err(error) if errors::is_packet_error(py, &error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Type, data, namespace and id of the map that a packet is.
+fn read_fields(bytes: &[u8], builder: &mut PyBuilder<'_, '_>) -> PyResult<Option<[Py<PyAny>; 4]>> {
+    let py = builder.py;
+    let mut reader = Reader::new(bytes, &LIMITS, builder);
+    let marker = reader.marker()?;
+    let Some(length) = reader.map_length(marker)? else {
+        return Ok(None);
+    };
+    let (mut packet_type, mut data, mut namespace, mut id) = (None, None, None, None);
+    for _ in 0..length {
+        let marker = reader.marker()?;
+        let key = reader.string_bytes(marker)?;
+        let value = reader.value(LIMITS.max_depth)?.unbind();
+        match key {
+            Some(b"type") => packet_type = Some(value),
+            Some(b"data") => data = Some(value),
+            Some(b"nsp") => namespace = Some(value),
+            Some(b"id") => id = Some(value),
+            // Of another kind, or not UTF-8, it may be refused.
+            Some(key) if key.is_ascii() => {}
+            _ => return Ok(None),
+        }
+    }
+    reader.finish()?;
+    let or_none = |value: Option<Py<PyAny>>| value.unwrap_or_else(|| py.None());
+    Ok(match (packet_type, namespace) {
+        (Some(packet_type), Some(namespace)) => {
+            Some([packet_type, or_none(data), namespace, or_none(id)])
+        }
+        _ => None,
+    })
+}
