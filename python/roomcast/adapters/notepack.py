@@ -57,6 +57,7 @@ class Notepack:
             pass
         packet = encoder.encode_event(nsp, event, args)
         decoder = Decoder()
+        assert packet.text is not None  # our own encoder's
         read = decoder.feed(packet.text, 1)
         for attachment in packet.attachments:
             read = decoder.feed(attachment)

@@ -1,8 +1,10 @@
-"""The MessagePack parser: what ``socket.io-msgpack-parser`` is to JavaScript.
+"""Packets in MessagePack: what ``socket.io-msgpack-parser`` is to JavaScript.
 
->>> from roomcast import Server
->>> import roomcast.msgpack
->>> io = Server(parser=roomcast.msgpack)
+>>> from roomcast.codec import Packet, PacketType
+>>> from roomcast.msgpack import Decoder, Encoder
+>>> (message,) = Encoder().encode(Packet(PacketType.EVENT, ["photo", b"..."]))
+>>> Decoder().feed(message).data
+['photo', b'...']
 
 Each packet is one binary message, and binary data stays in its place. Both ends must have the same parser; nothing on the wire
 says which one it is.
