@@ -101,7 +101,7 @@ class ClassicBus(ClassicReceiver):
         travelling = self._to_all if plain else self._notepack.pack(write_options(options))
         message = b"%b%b%b%b\xcf%b" % (
             self._head,
-            self._notepack.pack_event(self._nsp.server.encoder, self._nsp.name, event, args),
+            self._notepack.pack_event(self._nsp.name, event, args),
             self._middle,
             travelling,
             self._next_position().to_bytes(8, "big"),
@@ -123,7 +123,7 @@ class ClassicBus(ClassicReceiver):
         message = b"\x86%b%b%b%b" % (
             pack("uid") + pack(self.uid) + pack("requestId") + pack(id),
             b"\xa4type\x07\xa6packet\x83\xa4type\x02\xa4data",
-            self._notepack.pack_event(self._nsp.server.encoder, self._nsp.name, event, args),
+            self._notepack.pack_event(self._nsp.name, event, args),
             self._middle
             + b"\xa4opts"
             + pack(write_options(options, timeout=True))

@@ -122,7 +122,7 @@ class EmitterOperator(Generic[R]):
         pack = wire.notepack.pack
         message = b"\x93%b\x83\xa4type\x02\xa4data%b\xa3nsp%b%b" % (
             pack(EMITTER),
-            wire.notepack.pack_event(wire.encoder, self.nsp, event, args),
+            wire.notepack.pack_event(self.nsp, event, args),
             pack(self.nsp),
             pack(ordered | travelling),
         )

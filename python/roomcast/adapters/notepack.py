@@ -44,18 +44,19 @@ class Notepack:
         """
         msgpack = require_redis("msgpack")
         self._default = default
+        self._encoder = Encoder(default=default)
         self._unpacker = msgpack.Unpacker
         self._packer = msgpack.Packer(default=self.convert, unicode_errors=SURROGATES)
         self._errors = (msgpack.exceptions.UnpackException, ValueError, OverflowError, TypeError)
         self.pack: Callable[[Any], bytes] = self._packer.pack
 
-    def pack_event(self, encoder: Encoder, nsp: str, event: str, args: tuple[Any, ...]) -> bytes:
+    def pack_event(self, nsp: str, event: str, args: tuple[Any, ...]) -> bytes:
         """Return an event and its arguments, as a list; what MessagePack does not know as JSON would have it."""
         try:
             return self.pack([event, *args])
         except (OverflowError, TypeError, ValueError, RecursionError):
             pass
-        packet = encoder.encode_event(nsp, event, args)
+        packet = self._encoder.encode_event(nsp, event, args)
         decoder = Decoder()
         assert packet.text is not None  # our own encoder's
         read = decoder.feed(packet.text, 1)

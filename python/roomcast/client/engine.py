@@ -20,12 +20,13 @@ import json
 import logging
 from typing import ClassVar, Final, Literal, Protocol
 
-from roomcast._core import Decoder, EncodedPacket, Flusher, Outbox, Packet
+from roomcast._core import EncodedPacket, Flusher, Outbox, Packet
 from roomcast.client.options import Options
 from roomcast.client.polling import Polling
 from roomcast.client.requests import Requests
 from roomcast.client.transport import LINGER, Details, Transport
 from roomcast.client.websocket import WebSocket
+from roomcast.codec.parser import decoder_of
 from roomcast.errors import PacketError, TransportError
 from roomcast.logs import printable
 
@@ -101,7 +102,7 @@ class Engine:
         self._requests = requests
         self._options = options
         self._owner = owner
-        self._decoder = Decoder(options.limits)
+        self._decoder = decoder_of(options.parser, options.limits)
         self._transports: list[Transport] = []
         self._upgrade: asyncio.Task[None] | None = None
         self._probed: asyncio.Future[str | bytes] | None = None
@@ -238,7 +239,7 @@ class Engine:
         Raises:
             TransportError: If that fails.
         """
-        self._decoder = Decoder(self._options.limits)
+        self._decoder = decoder_of(self._options.parser, self._options.limits)
         transport: Transport
         if name == "polling":
             transport = Polling(self._requests, self._options, self)

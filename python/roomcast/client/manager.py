@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Final, Literal, Self, Unpack
 
-from roomcast._core import EncodedPacket, Encoder, Flusher, Outbox, Packet
+from roomcast._core import EncodedPacket, Flusher, Outbox, Packet
 from roomcast.client.backoff import Backoff
 from roomcast.client.engine import Engine
 from roomcast.client.options import (
@@ -35,6 +35,7 @@ from roomcast.client.requests import Requests
 from roomcast.client.socket import Socket
 from roomcast.client.transport import Details
 from roomcast.client.url import parse_url
+from roomcast.codec.parser import encoder_of
 from roomcast.engine.outbox import SLICE_TIME
 from roomcast.errors import SendBufferError, TransportError, UsageError
 from roomcast.events import EventEmitter, Listener
@@ -94,7 +95,7 @@ class Manager(EventEmitter):
         if "polling" in self.options.order:
             import_aiohttp()
         self.state: Literal["closed", "opening", "open"] = "closed"
-        self.encoder = Encoder(self.options.limits, self.options.default)
+        self.encoder = encoder_of(self.options.parser, self.options.limits, self.options.default)
         self.handlers: Handlers[Socket] = Handlers(log)
         self.dropped = 0
         settings = self.options

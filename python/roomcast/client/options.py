@@ -11,6 +11,7 @@ from ssl import SSLContext
 from typing import Any, Final, Literal, TypedDict, cast
 from urllib.parse import urlsplit
 
+from roomcast.codec.parser import Parser
 from roomcast.engine.fields import check_keys, did_you_mean, is_token
 from roomcast.types import Limits
 
@@ -101,6 +102,7 @@ class ManagerOptions(TypedDict, total=False):
     send_buffer_packets: int
     send_buffer_size: int
     send_buffer_policy: BufferPolicy
+    parser: Parser | None
     limits: Limits
     default: Callable[[Any], Any] | None
 
@@ -163,6 +165,7 @@ class Options:
         send_buffer_size: Bytes of them, and bytes that wait for the line.
         send_buffer_policy: What happens to an event for which there is no room: ``raise`` raises `SendBufferError` at the emit, ``drop_oldest`` and
             ``drop_newest`` drop one, count it in `Manager.dropped`, and log the first.
+        parser: The wire format, as `roomcast.msgpack`; ``None`` for Socket.IO's own. The server must have the same.
         limits: What a packet may measure.
         default: Called for an object JSON does not know, as in ``json.dumps(default=)``.
     """
@@ -199,6 +202,7 @@ class Options:
     send_buffer_packets: int = 100_000
     send_buffer_size: int = 64_000_000
     send_buffer_policy: BufferPolicy = "raise"
+    parser: Parser | None = None
     limits: Limits = CLIENT_LIMITS
     default: Callable[[Any], Any] | None = None
 

@@ -25,6 +25,7 @@ from roomcast.client.proxies import find_proxy, tunnel
 from roomcast.client.requests import Requests
 from roomcast.client.tls import context_of
 from roomcast.client.transport import LINGER, Details, Receiver
+from roomcast.codec.parser import AnyDecoder
 from roomcast.engine.line import fileno, is_tls
 from roomcast.errors import PacketError, TransportError
 
@@ -52,7 +53,7 @@ class WebSocket(asyncio.Protocol):
         requests: Requests,
         options: Options,
         receiver: Receiver,
-        decoder: Decoder | None,
+        decoder: AnyDecoder | None,
         sid: str | None = None,
     ) -> None:
         """Take where it goes to.
@@ -67,7 +68,7 @@ class WebSocket(asyncio.Protocol):
         self._requests = requests
         self._options = options
         self._receiver = receiver
-        self._decoder = decoder
+        self._decoder = decoder if isinstance(decoder, Decoder) else None
         self._sid = sid
         self._transport: asyncio.Transport | None = None
         self._reader: FrameReader | None = None
@@ -146,9 +147,9 @@ class WebSocket(asyncio.Protocol):
         )
         outbox.schedule()
 
-    def decode(self, decoder: Decoder) -> None:
+    def decode(self, decoder: AnyDecoder) -> None:
         """Make packets of messages from now on."""
-        self._decoder = decoder
+        self._decoder = decoder if isinstance(decoder, Decoder) else None
 
     def send_text(self, text: str) -> None:
         """Send a text of ASCII past the outbox."""

@@ -39,6 +39,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from roomcast._core import Decoder, Outbox, Packet, decode_base64
+from roomcast.codec.parser import AnyDecoder
 from roomcast.engine.requests import Request
 from roomcast.errors import PacketError
 from roomcast.events import EventEmitter, Listener
@@ -71,7 +72,7 @@ class Receiver(Protocol):
     """The layer above: takes the messages of a connection and its end."""
 
     @property
-    def decoder(self) -> Decoder:
+    def decoder(self) -> AnyDecoder:
         """What makes packets of its messages, for a transport that does so while it reads."""
         ...
 
@@ -317,8 +318,9 @@ class Connection(EventEmitter):
 
     @property
     def decoder(self) -> Decoder | None:
-        """What makes packets of its messages; ``None`` when it is not open."""
-        return None if self._receiver is None else self._receiver.decoder
+        """What makes packets of its messages while they are read; ``None`` when it is not open, or has another parser."""
+        decoder = None if self._receiver is None else self._receiver.decoder
+        return decoder if isinstance(decoder, Decoder) else None
 
     def receive_packet(self, packet: Packet | None, now: float) -> None:
         """Take what the decoder has made of a message; after the close it is ignored."""

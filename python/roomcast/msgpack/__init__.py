@@ -6,8 +6,8 @@
 >>> Decoder().feed(message).data
 ['photo', b'...']
 
-Each packet is one binary message, and binary data stays in its place. Both ends must have the same parser; nothing on the wire
-says which one it is.
+Each packet is one binary message, and binary data stays in its place. ``Server(parser=roomcast.msgpack)`` and
+``connect(url, parser=roomcast.msgpack)`` speak it. Both ends must have the same parser; nothing on the wire says which one it is.
 """
 
 from roomcast._core import MsgPackDecoder as Decoder, MsgPackEncoder as Encoder

@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from roomcast._core import Decoder, Packet
+from roomcast._core import MsgPackDecoder, Packet
+from roomcast.codec.parser import decoder_of
 from roomcast.engine.connection import Connection
 from roomcast.errors import PacketError, PacketErrorKind
 from roomcast.logs import printable
@@ -101,7 +102,7 @@ class Client:
     def __init__(self, server: "Server", conn: Connection) -> None:
         """Take a new connection, which must join a namespace in time."""
         self._server = server
-        self.decoder = Decoder(server.options.limits)
+        self.decoder = decoder_of(server.options.parser, server.options.limits)
         # None while it is not known yet whether there is such a namespace.
         self._pending: dict[str, Socket | None] = {}
         self.conn = conn
@@ -281,6 +282,7 @@ class Client:
             timers, limits = self._server.engine.timers, self._server.options.limits
             self._packet_deadline = timers.now() + limits.max_packet_time
             self._reschedule()
+        assert not isinstance(self.decoder, MsgPackDecoder)  # its packets come whole
         self._server.parked.set(self, self.decoder.pending_size)
 
     def _unpark(self) -> None:

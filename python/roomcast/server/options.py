@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, TypedDict
 
+from roomcast.codec.parser import Parser
 from roomcast.engine.cookies import Cookie
 from roomcast.engine.deflate import PerMessageDeflate
 from roomcast.engine.fields import did_you_mean, snake_case
@@ -50,6 +51,7 @@ class ServerOptions(TypedDict, total=False):
     connection_state_recovery: bool | Mapping[str, Any] | ConnectionStateRecovery | None
     max_http_buffer_size: int
     adapter: AdapterFactory | None
+    parser: Parser | None
     limits: Limits
     default: Callable[[Any], Any] | None
     validate: bool
@@ -66,6 +68,7 @@ class Options(EngineOptions):
         connection_state_recovery: Whether clients whose line has broken get their session back, with what they have missed:
             ``True``, the fields of `ConnectionStateRecovery`, or ``None``.
         adapter: Makes the server one of a cluster, as `roomcast.RedisAdapter` does; ``None`` for one that is alone.
+        parser: The wire format, as `roomcast.msgpack`; ``None`` for Socket.IO's own. Every client must have the same.
         default: Called for an object that JSON does not know.
         validate: Whether the events of clients are validated by the annotations of the handlers that do not say it themselves.
 
@@ -77,6 +80,7 @@ class Options(EngineOptions):
     cleanup_empty_child_namespaces: bool = True
     connection_state_recovery: ConnectionStateRecovery | None = None
     adapter: AdapterFactory | None = None
+    parser: Parser | None = None
     default: Callable[[Any], Any] | None = None
     validate: bool = False
 

@@ -5,8 +5,8 @@ import re
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final, TypeVar, Unpack, overload
 
-from roomcast._core import Encoder
 from roomcast.asgi import ASGIApp, ASGIApplication
+from roomcast.codec.parser import encoder_of
 from roomcast.engine.connection import Connection
 from roomcast.engine.outbox import DONE
 from roomcast.engine.server import CLOSE_TIMEOUT, Engine
@@ -54,7 +54,7 @@ class Server(Namespace):
             ValueError: If a value is out of its range, or two options contradict each other.
         """
         self.options = read_options(options)
-        self.encoder = Encoder(self.options.limits, self.options.default)
+        self.encoder = encoder_of(self.options.parser, self.options.limits, self.options.default)
         self.handlers = ServerHandlers()
         self.parked = Parked(self.options.limits.max_pending_size)
         self.warned_of_own_room = False
