@@ -333,7 +333,7 @@ class Engine:
             self.outbox.writable = False
             paused = True
             await polling.pause()
-            if self.state != "open":
+            if self.state != "open" or websocket.ended:
                 raise TransportError("the connection ended")
         except TransportError as error:
             log.debug("no upgrade: %s", error)

@@ -68,6 +68,14 @@ class Inbox:
                 return True
         return False
 
+    def tell(self, event: Event) -> None:
+        """Tell all who wait for it of an event of the library's own; whoever iterates does not."""
+        for entry in list(self.waiting):
+            wanted, future = entry
+            if wanted is not _any and wanted(event) and not future.done():
+                self.waiting.remove(entry)
+                future.set_result(event)
+
     def begin(self) -> None:
         """Let events come."""
         self.ended = None

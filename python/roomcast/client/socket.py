@@ -553,7 +553,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         for listener in self._take(event):
             self.manager.handlers.call(listener, accepted(listener, args), self, event)
         if self._inbox.waiting:
-            self._inbox.offer((event, *args[:1]))
+            self._inbox.tell((event, *args[:1]))
 
     def _notify(self, listener: Listener, event: str, subject: Listener) -> None:
         self.manager.handlers.call(listener, (event, subject), self, event)

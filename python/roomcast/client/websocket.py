@@ -16,7 +16,7 @@ write.
 
 import asyncio
 import os
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 from roomcast._core import Agreement, Decoder, Deflate, FrameReader, Outbox, Packet
 from roomcast.client.handshake import MAX_BODY, Head, Opening, parse_head
@@ -87,6 +87,11 @@ class WebSocket(asyncio.Protocol):
         """Whether nothing is left of it."""
         return self._transport is None
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._closing
+
     async def open(self) -> None:
         """Connect, and wait for the end of the handshake.
 
@@ -104,6 +109,7 @@ class WebSocket(asyncio.Protocol):
             DEFLATE.OFFER if options.per_message_deflate else None,
             options.protocols,
         )
+        connected = False
         try:
             proxy = find_proxy(address, options)
             if proxy is None:
@@ -117,6 +123,7 @@ class WebSocket(asyncio.Protocol):
                 )
             else:
                 await tunnel(proxy, address, self, context, local)
+            connected = True
             await self._opened
         except TransportError:
             self.abort()
@@ -126,6 +133,9 @@ class WebSocket(asyncio.Protocol):
             raise TransportError("websocket error", error) from error
         except BaseException:
             self.abort()
+            if not connected:
+                # Cancelled while it was being connected, uvloop closes the line without a word.
+                self.connection_lost(None)
             raise
         finally:
             self._opening = None
@@ -187,8 +197,8 @@ class WebSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Not to be asserted: those of uvloop are no subclasses of asyncio's.
+        self._transport = transport = cast("asyncio.Transport", transport)
         if self._closing or self._opening is None:
             transport.abort()
             return
@@ -229,6 +239,8 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
+        if self._transport is None:
+            return
         self._closing = True
         self._transport = None
         if self._timer is not None:
