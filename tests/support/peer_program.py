@@ -21,6 +21,7 @@ In every namespace a socket knows
 import asyncio
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ class Program:
         for connection in list(peer.io.engine.connections.values()):
             connection.close(discard=True)
         for protocol in list(peer.listening._server.server_state.connections):
-            transport = protocol.transport
+            transport = getattr(protocol, "transport", None)
             if transport is not None:
                 transport.abort()
 
@@ -169,7 +170,10 @@ async def main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         command = json.loads(line)
-        answer = await getattr(program, command["op"])(command)
+        try:
+            answer = await getattr(program, command["op"])(command)
+        except Exception:  # noqa: BLE001  for the test
+            answer = {"error": traceback.format_exc()}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

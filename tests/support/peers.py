@@ -116,7 +116,9 @@ class PeerProcess:
         assert stdout is not None
         stdin.write(json.dumps(command).encode() + b"\n")
         stdin.flush()
-        return json.loads(stdout.readline())
+        answer = json.loads(stdout.readline())
+        assert not isinstance(answer, dict) or "error" not in answer, answer["error"]
+        return answer
 
     def start(self, port: int = 0, **options: Any) -> PeerServer:
         """Begin to serve, with options in roomcast's words."""

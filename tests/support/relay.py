@@ -126,14 +126,19 @@ class Relay:
         self._cuts[direction] = count
 
     def hold(self) -> None:
-        """Let nothing through any more, in either direction."""
+        """Let nothing through any more, in either direction; nothing is read either, so that senders notice."""
         self._held = True
+        for line in self.lines:
+            if line.transport is not None:
+                line.transport.pause_reading()
 
     def release(self) -> None:
         """Let everything through that was held up, and what follows."""
         self._held = False
         for line in list(self.lines):
             line.flush()
+            if line.transport is not None:
+                line.transport.resume_reading()
 
     # What lines call.
 
@@ -142,6 +147,8 @@ class Relay:
         if self.refusing:
             line.abort()
             return
+        if self._held and line.transport is not None:
+            line.transport.pause_reading()
         line.other = _Line(self, "down")
         line.other.other = line
         task = asyncio.ensure_future(self._dial(line, line.other))

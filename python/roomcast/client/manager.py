@@ -210,7 +210,7 @@ class Manager(EventEmitter):
         """Connect a socket, now or as soon as there is a connection."""
         if self.state == "open":
             # Not in the middle of the caller: its listeners may come after it.
-            asyncio.get_running_loop().call_soon(self._let_join, socket)
+            asyncio.get_running_loop().call_later(socket.pause, self._let_join, socket)
         else:
             self.open()
 

@@ -27,7 +27,7 @@ from roomcast.client.buffer import SendBuffer
 from roomcast.client.emitter import ClientEmitter
 from roomcast.client.inbox import Event, Inbox
 from roomcast.client.operator import Emitting
-from roomcast.client.options import SocketOptions, check_retries
+from roomcast.client.options import SocketOptions, check_auth, check_retries
 from roomcast.client.retries import RetryQueue
 from roomcast.client.transport import Details
 from roomcast.engine.outbox import DONE, Drain
@@ -57,8 +57,13 @@ Redis streams, of MongoDB."""
 CLIENT_DISCONNECT: Final = "io client disconnect"
 SERVER_DISCONNECT: Final = "io server disconnect"
 
+ANSWERS: Final = (PacketType.CONNECT, PacketType.CONNECT_ERROR)
+
 EVENT: Final = PacketType.EVENT
 ACK: Final = PacketType.ACK
+
+REJOIN_DELAY: Final = 0.05
+"""Seconds between a DISCONNECT and the next CONNECT of a namespace. The reference closes a connection on which both come in one piece."""
 
 OLD_SERVER: Final = (
     "It seems you are trying to reach a Socket.IO server in v2.x with a v3.x client, but they are not compatible "
@@ -99,6 +104,8 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         super().__init__()
         ack_timeout, retries = options.get("ack_timeout"), options.get("retries")
         check_retries(retries)
+        if not callable(options.get("auth")):
+            check_auth(options.get("auth"))
         self.nsp = nsp
         self.manager = manager
         self.auth = options.get("auth")
@@ -125,6 +132,9 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         self._early: list[Packet] = []
         self._joining = 0
         self._asked = False
+        self._unanswered = False
+        self._unwanted = False
+        self._may_join_at = 0.0
         self._outcome: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -163,9 +173,10 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         """
         was_connected, self.connected = self.connected, False
         self.active = self._asked = False
+        self._unwanted = self._unanswered
         self._joining += 1
         if was_connected:
-            self._send_packet(PacketType.DISCONNECT)
+            self._send_disconnect()
         self.manager.close_if_idle()
         if was_connected:
             self._leave(CLIENT_DISCONNECT, None)
@@ -282,7 +293,12 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
     @property
     def is_due(self) -> bool:
         """Whether it is to join, and has not asked to yet."""
-        return self.active and not self.connected and not self._asked
+        return self.active and not self.connected and not self._asked and not self._unwanted
+
+    @property
+    def pause(self) -> float:
+        """Seconds until it may join on a connection on which it was in the namespace before."""
+        return max(0.0, self._may_join_at - asyncio.get_running_loop().time())
 
     def on_open(self) -> None:
         """Join the namespace: there is a connection."""
@@ -307,6 +323,8 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
             id = packet.id
             if id is not None and self.connected:
                 self._acks.answered(id, tuple(packet.data or ()))
+        elif kind in ANSWERS and self._unwanted:
+            self._on_unwanted(joined=kind is PacketType.CONNECT)
         elif kind is PacketType.CONNECT:
             self._on_connect(packet.data)
         elif kind is PacketType.DISCONNECT:
@@ -316,6 +334,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
 
     def on_close(self, reason: str, details: Details | None) -> None:
         """Learn that the connection has ended."""
+        self._unanswered = self._unwanted = False
         if self.active:
             self._leave(reason, details)
             self._settle_unless_retried(ConnectError(reason))
@@ -365,15 +384,17 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
             self._join(data)
 
     def _join(self, auth: Mapping[str, Any] | None) -> None:
-        data: dict[str, Any] | None = None if auth is None else dict(auth)
-        if self._pid is not None:
-            session = {"pid": self._pid}
-            if self._offset is not None:
-                session["offset"] = self._offset
-            data = {**session, **(data or {})}
         try:
+            check_auth(auth)
+            data: dict[str, Any] | None = None if auth is None else dict(auth)
+            if self._pid is not None:
+                session = {"pid": self._pid}
+                if self._offset is not None:
+                    session["offset"] = self._offset
+                data = {**session, **(data or {})}
             self._send_packet(PacketType.CONNECT, data)
-        except Exception as error:  # noqa: BLE001  whatever the default= hook raises
+            self._unanswered = True
+        except Exception as error:  # noqa: BLE001  whatever the program's mapping and the default= hook raise
             self._on_bad_auth(error)
 
     def _on_bad_auth(self, error: Exception) -> None:
@@ -386,7 +407,20 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         self._settle(failed)
         self._finish(str(failed))
 
+    def _on_unwanted(self, *, joined: bool) -> None:
+        """Take the answer to a CONNECT of before a disconnect: nobody may stay in the namespace, or be asked for twice at once.
+
+        Source:
+            roomcast. Differs from socket.io-client, where the server keeps a socket of which the client knows nothing.
+        """
+        self._unanswered = self._unwanted = False
+        if joined:
+            self._send_disconnect()
+        if self.is_due:
+            self.manager.add(self)
+
     def _on_connect(self, data: Any) -> None:
+        self._unanswered = False
         if not self.active or self.connected:
             return
         fields = _fields(data)
@@ -423,6 +457,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         self._finish(SERVER_DISCONNECT)
 
     def _on_refusal(self, data: Any) -> None:
+        self._unanswered = False
         if not self.active or self.connected:
             return
         fields = _fields(data)
@@ -503,6 +538,13 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
             self._check_room(queue, packet)
         elif self.connected:
             manager.check_room(packet)
+        elif flags.volatile:
+            if done is not None:
+                done(
+                    DisconnectedError("a volatile event is dropped while there is no connection"),
+                    (),
+                )
+            return
         if self._extras is not None:
             for listener in self._extras.outgoing:
                 manager.handlers.call(listener, (event, *args), self, event)
@@ -510,7 +552,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
             assert id is not None
             queue.push(id, packet, done, timeout)
             return
-        if not self.connected and not flags.volatile:
+        if not self.connected:
             dropped = self._buffer.push(id, packet)
             if id is not None and done is not None:
                 self._acks.expect(id, done, timeout, self._buffer.forget)
@@ -518,8 +560,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
             return
         if id is not None and done is not None:
             self._acks.expect(id, done, timeout, _ignore)
-        if self.connected:
-            manager.send(packet, flags.volatile)
+        manager.send(packet, flags.volatile)
 
     def _check_room(self, queue: RetryQueue, packet: EncodedPacket) -> None:
         options = self.manager.options
@@ -544,6 +585,10 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         self._acks.forget(id)
         self._acks.expect(id, done, timeout, _ignore)
         self.manager.send(packet)
+
+    def _send_disconnect(self) -> None:
+        self._send_packet(PacketType.DISCONNECT)
+        self._may_join_at = asyncio.get_running_loop().time() + REJOIN_DELAY
 
     def _send_packet(self, type: PacketType, data: Any = None, id: int | None = None) -> None:
         manager = self.manager
