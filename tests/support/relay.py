@@ -73,6 +73,7 @@ class Relay:
         port: The port.
         target: The port of the server; may be changed for connections to come.
         refusing: Whether new connections are ended at once.
+        ban: What a client must not say: a line on which it does is ended.
         traffic: What clients have sent (``up``) and servers (``down``), over all connections.
         connections: How many connections there were.
     """
@@ -81,6 +82,7 @@ class Relay:
         self.port = 0
         self.target = target
         self.refusing = False
+        self.ban: bytes | None = None
         self.traffic: dict[Direction, bytearray] = {"up": bytearray(), "down": bytearray()}
         self.connections = 0
         self.lines: set[_Line] = set()
@@ -168,6 +170,9 @@ class Relay:
     def pass_on(self, line: _Line, data: bytes) -> None:
         other = line.other
         if other is None:
+            return
+        if self.ban is not None and self.ban in data:
+            line.abort()
             return
         left = self._cuts.get(line.direction)
         if left is None:

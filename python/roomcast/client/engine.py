@@ -116,7 +116,8 @@ class Engine:
     @property
     def finished(self) -> bool:
         """Whether nothing is left of it."""
-        return self.state == "closed" and all(transport.finished for transport in self._transports)
+        ended = self.state in ("closing", "closed")
+        return ended and all(transport.finished for transport in self._transports)
 
     async def open(self) -> None:
         """Connect.
@@ -265,7 +266,7 @@ class Engine:
             return
         try:
             self._read_handshake(message[1:])
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
             self._refuse(f"malformed open packet: {printable(error)}")
             return
         self.state = "open"

@@ -56,7 +56,7 @@ class Inbox:
         self.events.append(event)
         if len(self.events) > (MAX_UNREAD if self.reading else self._unheard):
             self.events.popleft()
-            self._lost += 1
+            self._lost += self.reading
 
     def offer(self, event: Event) -> bool:
         """Give an event to the first who waits for it; return whether there is one."""

@@ -126,7 +126,7 @@ class Polling:
             max_payload: Bytes that a POST may have; 0 for no limit.
         """
         self._sid = sid
-        self._max_payload = max_payload or UNLIMITED
+        self._max_payload = min(max_payload, UNLIMITED) or UNLIMITED
         self._polling = asyncio.get_running_loop().create_task(self._poll())
 
     def carry(self, outbox: Outbox) -> None:

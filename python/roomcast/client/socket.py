@@ -16,7 +16,6 @@ Source:
 
 import asyncio
 import inspect
-import re
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
@@ -26,6 +25,7 @@ from roomcast.client.acks import Acks
 from roomcast.client.buffer import SendBuffer
 from roomcast.client.emitter import ClientEmitter
 from roomcast.client.inbox import Event, Inbox
+from roomcast.client.offsets import is_offset
 from roomcast.client.operator import Emitting
 from roomcast.client.options import SocketOptions, check_auth, check_retries
 from roomcast.client.retries import RetryQueue
@@ -49,10 +49,6 @@ ClientErrorHook = Callable[[BaseException, "Socket | None", str], Any]
 """Called with the exception, the socket it concerns, and the event; a function or a coroutine function."""
 
 HookT = TypeVar("HookT", bound=ClientErrorHook)
-
-OFFSET: Final = re.compile(r"[0-9A-Za-z_-]{7}(\.[0-9a-f]{1,13})?|[0-9]{13}-[0-9]+|[0-9a-f]{24}")
-"""What the offsets of connection state recovery look like that servers put behind the arguments: those of memory (the reference's and ours), of
-Redis streams, of MongoDB."""
 
 CLIENT_DISCONNECT: Final = "io client disconnect"
 SERVER_DISCONNECT: Final = "io server disconnect"
@@ -501,7 +497,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         id = packet.id
         if self._pid is not None and id is None and len(data) > 1 and isinstance(data[-1], str):
             self._offset = data[-1]
-            if OFFSET.fullmatch(data[-1]) is not None:
+            if is_offset(data[-1]):
                 data = data[:-1]
         event = data[0] if isinstance(data[0], str) else str(data[0])
         call = self.manager.handlers.call
