@@ -53,6 +53,9 @@ HookT = TypeVar("HookT", bound=ClientErrorHook)
 CLIENT_DISCONNECT: Final = "io client disconnect"
 SERVER_DISCONNECT: Final = "io server disconnect"
 
+MAX_EARLY: Final = 10_000
+"""Events that are kept until CONNECT is answered. Beyond: the connection is lost. Middlewares emit a few, a recovery what was missed."""
+
 ANSWERS: Final = (PacketType.CONNECT, PacketType.CONNECT_ERROR)
 
 EVENT: Final = PacketType.EVENT
@@ -313,8 +316,10 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         if kind is EVENT:
             if self.connected:
                 self._on_event(packet)
-            elif self.active:
+            elif self.active and len(self._early) < MAX_EARLY:
                 self._early.append(packet)
+            elif self.active:
+                self.manager.fail(f"more than {MAX_EARLY} events before the answer to CONNECT")
         elif kind is ACK:
             id = packet.id
             if id is not None and self.connected:
@@ -350,7 +355,8 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
     def answer(self, id: int, args: tuple[Any, ...]) -> None:
         """Send the acknowledgement of an event."""
         if self.connected:
-            self._send_packet(PacketType.ACK, args, id)
+            manager = self.manager
+            manager.answer(manager.encoder.encode_packet(PacketType.ACK, self.nsp, args, id))
 
     async def wait_connected(self) -> None:
         """Wait until it is connected, or until that has failed."""
