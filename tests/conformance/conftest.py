@@ -16,22 +16,6 @@ def pytest_asyncio_loop_factories(config, item):
     return LOOPS if item.path.name.startswith("test_client_") else None
 
 
-def pytest_collection_modifyitems(config, items):
-    """Leave out half of what tests of our client combine: each loop is tried against another server."""
-    left_out = [
-        item
-        for item in items
-        if item.path.name.startswith("test_client_")
-        and any(
-            pair <= set((getattr(item, "callspec", None) and item.callspec.id.split("-")) or ())
-            for pair in ({"asyncio", "roomcast"}, {"uvloop", "node"})
-        )
-    ]
-    config.hook.pytest_deselected(items=left_out)
-    for item in left_out:
-        items.remove(item)
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def node() -> AsyncIterator[OfficialClients]:
     async with OfficialClients() as clients:

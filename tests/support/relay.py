@@ -105,6 +105,11 @@ class Relay:
             found.append(Request(method.decode(), target.decode(), headers))
         return found
 
+    @property
+    def cutting(self) -> bool:
+        """Whether a line is still to be cut."""
+        return bool(self._cuts)
+
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Line(self, "up"), "127.0.0.1", 0)
