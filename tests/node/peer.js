@@ -10,6 +10,7 @@
 "use strict";
 
 const readline = require("node:readline");
+const { appendFileSync } = require("node:fs");
 const { createServer } = require("node:http");
 const { Server } = require("socket.io");
 const { pack, unpack } = require("./values.js");
@@ -28,6 +29,10 @@ function serve(nsp, log) {
     socket.on("note", (...args) => {
       const done = typeof args.at(-1) === "function" ? args.pop() : () => {};
       log.push(["note", ...args]);
+      done();
+    });
+    socket.on("store", (path, value, done) => {
+      appendFileSync(path, JSON.stringify(value) + "\n");
       done();
     });
     socket.on("ask", (...args) => socket.emit(...args, (...answer) => log.push(["answer", ...answer])));

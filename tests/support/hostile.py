@@ -79,6 +79,10 @@ class Peer:
     async def upgrade(self, *headers: str, accept: str | None = None, rest: bytes = b"") -> None:
         """Read the request of a WebSocket, and agree."""
         await self.request()
+        await self.agree(*headers, accept=accept, rest=rest)
+
+    async def agree(self, *headers: str, accept: str | None = None, rest: bytes = b"") -> None:
+        """Agree to the last request for a WebSocket."""
         lines = [
             "HTTP/1.1 101 Switching Protocols",
             "Upgrade: websocket",

@@ -8,6 +8,7 @@ In every namespace a socket knows
     answer, later         acknowledges with its arguments; with the second one, after the milliseconds of the first
     mute                  logs, and never acknowledges
     note                  logs its arguments, and acknowledges with nothing
+    store                 appends the second argument to the file of the first, and acknowledges with nothing
     ask                   emits its arguments with an acknowledgement, and logs that
     burst                 emits so many numbers
     volatile              emits its arguments volatile
@@ -107,6 +108,11 @@ class Peer:
         @nsp.event("volatile")
         def emit_volatile(socket: Socket, *args: Any) -> None:
             socket.volatile.emit(*args)
+
+        @nsp.event
+        def store(socket: Socket, path: str, value: Any) -> None:
+            with Path(path).open("a") as file:
+                file.write(json.dumps(value) + "\n")
 
         @nsp.event
         def handshake(socket: Socket) -> dict[str, Any]:
