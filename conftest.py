@@ -1,3 +1,6 @@
-"""Load the fixtures of the test kit, for the tests of this repository and of its examples; pytest has pytester for our plugin's own."""
+"""Load the fixtures of the test kit, for the tests of this repository and of its examples; pytest has pytester for our plugin's own.
 
-pytest_plugins = ["roomcast.testing.pytest", "pytester"]
+The tests of the client have fixtures of theirs.
+"""
+
+pytest_plugins = ["roomcast.testing.pytest", "pytester", "support.client_fixtures"]

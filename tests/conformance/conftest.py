@@ -6,8 +6,14 @@ import pytest
 import pytest_asyncio
 
 from roomcast.server import Server
+from support.client_fixtures import LOOPS
 from support.official_client import OfficialClients
 from support.served import all_closed, served, settling
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """Run the tests of our client on both kinds of event loop, all others on asyncio's."""
+    return LOOPS if item.path.name.startswith("test_client_") else None
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

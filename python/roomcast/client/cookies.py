@@ -1,10 +1,12 @@
 """The cookies of one server, on all transports."""
 
+import re
 import time
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
+
+from roomcast.engine.fields import is_token
 
 __all__ = ["CookieJar"]
 
@@ -13,6 +15,9 @@ MAX_COOKIES: Final = 64
 
 MAX_SIZE: Final = 4_096
 """Characters of one ``Set-Cookie``. Beyond: it is ignored, as by browsers."""
+
+VALUE: Final = re.compile(r"[ -:<-~]*")
+"""What may stand in a value. More than RFC 6265 knows, as servers send it; no control character, which could end the header."""
 
 
 class CookieJar:
@@ -42,15 +47,20 @@ class CookieJar:
         return "; ".join(f"{name}={value}" for name, (value, _) in self._cookies.items()) or None
 
     def _take(self, header: str) -> None:
-        try:
-            parsed = SimpleCookie(header)
-        except CookieError:
+        # Not SimpleCookie: it drops a cookie with an attribute of which it does not know, such as ``Partitioned``.
+        pair, *attributes = header.split(";")
+        name, equals, value = (part.strip(" \t") for part in pair.partition("="))
+        if not equals or not is_token(name) or not VALUE.fullmatch(value):
             return
-        for name, morsel in parsed.items():
-            self._cookies.pop(name, None)
-            end = _end_of(morsel["max-age"], morsel["expires"])
-            if end is None or end > time.time():
-                self._cookies[name] = (morsel.coded_value, end)
+        known = {"max-age": "", "expires": ""}
+        for attribute in attributes:
+            key, _, text = (part.strip(" \t") for part in attribute.partition("="))
+            if key.lower() in known:
+                known[key.lower()] = text
+        self._cookies.pop(name, None)
+        end = _end_of(known["max-age"], known["expires"])
+        if end is None or end > time.time():
+            self._cookies[name] = (value, end)
         while len(self._cookies) > MAX_COOKIES:
             del self._cookies[next(iter(self._cookies))]
 

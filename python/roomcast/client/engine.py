@@ -48,6 +48,9 @@ FAILED: Final = {"polling": "xhr poll error", "websocket": "websocket error"}
 MAX_HEARTBEAT: Final = 86_400.0
 """Seconds that a server may announce for its heartbeat, in all. Beyond: the handshake is refused; nobody would notice a dead line."""
 
+PING_INTERVAL: Final = 0.1
+"""Seconds between two heartbeats that are answered while the line takes nothing: a server that only writes must not fill our memory."""
+
 
 class Owner(Protocol):
     """What an engine needs from its manager."""
@@ -111,13 +114,15 @@ class Engine:
         self._upgrades: list[object] = []
         self._patience = 0.0
         self._deadline = 0.0
+        self._answered_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.outbox.attach(self)
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left of it."""
-        return self.state == "closed" and all(transport.finished for transport in self._transports)
+        ended = self.state in ("closing", "closed")
+        return ended and all(transport.finished for transport in self._transports)
 
     async def open(self) -> None:
         """Connect.
@@ -201,7 +206,7 @@ class Engine:
                 self._owner.engine_received(packet)
         elif kind == "2":
             self._beat()
-            self.outbox.push_text(PONG)
+            self._answer_ping()
             self._owner.engine_pinged()
         elif kind not in IGNORED:
             self.fail("transport error", Details(f"unknown packet {printable(message)!r}"))
@@ -266,7 +271,7 @@ class Engine:
             return
         try:
             self._read_handshake(message[1:])
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
             self._refuse(f"malformed open packet: {printable(error)}")
             return
         self.state = "open"
@@ -334,7 +339,7 @@ class Engine:
             self.outbox.writable = False
             paused = True
             await polling.pause()
-            if self.state != "open":
+            if self.state != "open" or websocket.ended:
                 raise TransportError("the connection ended")
         except TransportError as error:
             log.debug("no upgrade: %s", error)
@@ -361,6 +366,12 @@ class Engine:
 
     def _beat(self) -> None:
         self._deadline = asyncio.get_running_loop().time() + self._patience
+
+    def _answer_ping(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.outbox.writable or now - self._answered_at >= PING_INTERVAL:
+            self._answered_at = now
+            self.outbox.push_text(PONG)
 
     def _look(self) -> None:
         """See whether the heartbeat of the server has come in time."""

@@ -139,7 +139,7 @@ def parse_head(data: bytes | bytearray) -> tuple[Head, bytes] | None:
     headers: list[tuple[str, str]] = []
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon or not is_token(name):
+        if not colon or not is_token(name) or "\n" in value or "\r" in value:
             raise ValueError("the answer has a malformed header")
         headers.append((name.lower(), value.strip(" \t")))
     return Head(int(status), headers), bytes(data[end + 4 :])

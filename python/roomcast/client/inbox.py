@@ -56,7 +56,7 @@ class Inbox:
         self.events.append(event)
         if len(self.events) > (MAX_UNREAD if self.reading else self._unheard):
             self.events.popleft()
-            self._lost += 1
+            self._lost += self.reading
 
     def offer(self, event: Event) -> None:
         """Give one of the library's own events to the first who waits for it by its name; it is not kept."""
@@ -70,6 +70,14 @@ class Inbox:
                 future.set_result(event)
                 return True
         return False
+
+    def tell(self, event: Event) -> None:
+        """Tell all who wait for it of an event of the library's own; whoever iterates does not."""
+        for entry in list(self.waiting):
+            wanted, future = entry
+            if wanted is not _any and wanted(event) and not future.done():
+                self.waiting.remove(entry)
+                future.set_result(event)
 
     def begin(self) -> None:
         """Let events come."""

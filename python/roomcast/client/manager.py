@@ -211,7 +211,7 @@ class Manager(EventEmitter):
         """Connect a socket, now or as soon as there is a connection."""
         if self.state == "open":
             # Not in the middle of the caller: its listeners may come after it.
-            asyncio.get_running_loop().call_soon(self._let_join, socket)
+            asyncio.get_running_loop().call_later(socket.pause, self._let_join, socket)
         else:
             self.open()
 
@@ -224,6 +224,22 @@ class Manager(EventEmitter):
         """Send a packet."""
         if self._engine is not None:
             self._engine.outbox.push(packet, volatile)
+
+    def answer(self, packet: EncodedPacket) -> None:
+        """Send an acknowledgement; a server that asks for more of them than it reads loses the connection."""
+        engine = self._engine
+        if engine is None:
+            return
+        waiting = engine.outbox.size
+        if waiting and waiting + packet.size > self.options.send_buffer_size:
+            engine.on_overflow()
+        else:
+            engine.outbox.push(packet, False)
+
+    def fail(self, why: str) -> None:
+        """End the connection because of what the server does; it is made anew as if it had been lost."""
+        if self._engine is not None:
+            self._engine.fail("transport error", Details(why))
 
     def check_room(self, packet: EncodedPacket) -> None:
         """Refuse a packet for which there is no room.

@@ -25,6 +25,7 @@ __all__ = [
     "QueryValue",
     "SocketOptions",
     "Transport",
+    "check_auth",
     "check_retries",
     "check_socket_options",
     "read_options",
@@ -309,6 +310,18 @@ def split_options(given: ConnectOptions) -> tuple[ManagerOptions, SocketOptions]
     managers = {name: value for name, value in given.items() if name not in SOCKET_OPTION_NAMES}
     sockets = {name: value for name, value in given.items() if name in SOCKET_OPTION_NAMES}
     return cast("ManagerOptions", managers), cast("SocketOptions", sockets)
+
+
+def check_auth(auth: object) -> None:
+    """Check what goes to the server with a CONNECT.
+
+    Raises:
+        TypeError: If it is neither a mapping nor ``None``.
+    """
+    if auth is not None and not isinstance(auth, Mapping):
+        raise TypeError(
+            f"auth must be a mapping, or a function that returns one, not {type(auth).__name__}"
+        )
 
 
 def check_retries(retries: object) -> None:

@@ -29,6 +29,9 @@ CONTENT_TYPE: Final = "text/plain;charset=UTF-8"
 MAX_CONTEXT: Final = 4_096
 """Bytes of a refusal's body that an error keeps."""
 
+KEEP_ALIVE: Final = 4.0
+"""Seconds for which a line without a request is kept. Node.js and uvicorn close theirs after 5, perhaps while a POST is on its way."""
+
 UNLIMITED: Final = 2**62
 """The size of a POST where the server names none."""
 
@@ -93,15 +96,18 @@ class Polling:
             self._proxy = find_proxy(address, options)
         except ValueError as error:
             raise TransportError("xhr poll error", error) from error
-        self._session = aiohttp.ClientSession(
+        session = self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=context_of(options.ssl) if address.secure else True,
                 limit=0,
+                keepalive_timeout=KEEP_ALIVE,
                 local_addr=None if options.local_address is None else (options.local_address, 0),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=options.of(self.name, "request_timeout")),
         )
+        # aiohttp would repeat a GET whose answer was lost with its line, and with it the packets in it, and nobody would know.
+        session._retry_connection = False  # noqa: SLF001
         try:
             packets = decode_payload(await self._request("GET"))
             if not isinstance(packets[0], str) or packets[0][:1] != "0":
@@ -120,7 +126,7 @@ class Polling:
             max_payload: Bytes that a POST may have; 0 for no limit.
         """
         self._sid = sid
-        self._max_payload = max_payload or UNLIMITED
+        self._max_payload = min(max_payload, UNLIMITED) or UNLIMITED
         self._polling = asyncio.get_running_loop().create_task(self._poll())
 
     def carry(self, outbox: Outbox) -> None:
@@ -146,7 +152,6 @@ class Polling:
         if outbox is None or self._session is None or self._stopped:
             self.abort()
             return
-        outbox.push_text(CLOSE)
         self._paused = False
         self.flush()
         self._closing = asyncio.get_running_loop().create_task(self._farewell())
@@ -174,6 +179,9 @@ class Polling:
         self._paused = False
         if self._polling is not None and self._polling.done() and not self._stopped:
             self._polling = asyncio.get_running_loop().create_task(self._poll())
+        outbox = self._outbox
+        if outbox is not None and (self._posting is None or self._posting.done()):
+            outbox.writable = True
         self.flush()
 
     def retire(self) -> None:
@@ -217,14 +225,18 @@ class Polling:
             self._fail(error)
 
     async def _farewell(self) -> None:
-        """Wait for the last POST; the GET is answered by it, or not waited for."""
+        """Wait for the last POST, and say goodbye; the GET is answered by that, or not waited for."""
         try:
             async with asyncio.timeout(LINGER):
                 while self._posting is not None and not self._posting.done():
                     await asyncio.wait((self._posting,))
+                if self._stopped:
+                    return
+                # In a POST of its own: the reference reads what stands before it in the same one too late.
+                await self._request("POST", CLOSE.encode())
                 if self._polling is not None:
                     await asyncio.wait((self._polling,), timeout=0.1)
-        except TimeoutError:
+        except (TimeoutError, TransportError):
             pass
         finally:
             self._stopped = True

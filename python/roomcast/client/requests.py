@@ -15,6 +15,9 @@ __all__ = ["Requests"]
 PROTOCOL: Final = "4"
 """The revision of Engine.IO."""
 
+OWN: Final = frozenset({"EIO", "transport", "sid", "b64"})
+"""Parameters of the protocol."""
+
 
 class Requests:
     """Paths and headers of one manager's requests.
@@ -43,18 +46,21 @@ class Requests:
         """
         options = self._options
         query: Query = options.of(transport, "query")
-        pairs = [(name, _values(value)) for name, value in query.items()]
-        pairs += [("EIO", PROTOCOL), ("transport", transport)]
+        # What belongs to the protocol takes the place of what the program calls the same.
+        fields = {name: _values(value) for name, value in query.items() if name not in OWN}
+        fields |= {"EIO": PROTOCOL, "transport": transport}
         stamped = options.timestamp_requests
         if transport == "polling" if stamped is None else stamped:
-            pairs.append(
-                (options.timestamp_param, f"{time.time_ns() // 1_000_000:x}.{next(self._count):x}")
+            fields[options.timestamp_param] = (
+                f"{time.time_ns() // 1_000_000:x}.{next(self._count):x}"
             )
         if options.force_base64:
-            pairs.append(("b64", "1"))
+            fields["b64"] = "1"
         if sid is not None:
-            pairs.append(("sid", sid))
-        text = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+            fields["sid"] = sid
+        text = "&".join(
+            f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in fields.items()
+        )
         return f"{self._path}?{text}"
 
     def headers(self, transport: str) -> dict[str, str]:

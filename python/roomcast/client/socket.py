@@ -16,7 +16,6 @@ Source:
 
 import asyncio
 import inspect
-import re
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
@@ -26,8 +25,9 @@ from roomcast.client.acks import Acks
 from roomcast.client.buffer import SendBuffer
 from roomcast.client.emitter import ClientEmitter
 from roomcast.client.inbox import Event, Inbox
+from roomcast.client.offsets import is_offset
 from roomcast.client.operator import Emitting
-from roomcast.client.options import SocketOptions, check_retries
+from roomcast.client.options import SocketOptions, check_auth, check_retries
 from roomcast.client.retries import RetryQueue
 from roomcast.client.transport import Details
 from roomcast.engine.outbox import DONE, Drain
@@ -50,15 +50,19 @@ ClientErrorHook = Callable[[BaseException, "Socket | None", str], Any]
 
 HookT = TypeVar("HookT", bound=ClientErrorHook)
 
-OFFSET: Final = re.compile(r"[0-9A-Za-z_-]{7}(\.[0-9a-f]{1,13})?|[0-9]{13}-[0-9]+|[0-9a-f]{24}")
-"""What the offsets of connection state recovery look like that servers put behind the arguments: those of memory (the reference's and ours), of
-Redis streams, of MongoDB."""
-
 CLIENT_DISCONNECT: Final = "io client disconnect"
 SERVER_DISCONNECT: Final = "io server disconnect"
 
+MAX_EARLY: Final = 10_000
+"""Events that are kept until CONNECT is answered. Beyond: the connection is lost. Middlewares emit a few, a recovery what was missed."""
+
+ANSWERS: Final = (PacketType.CONNECT, PacketType.CONNECT_ERROR)
+
 EVENT: Final = PacketType.EVENT
 ACK: Final = PacketType.ACK
+
+REJOIN_DELAY: Final = 0.05
+"""Seconds between a DISCONNECT and the next CONNECT of a namespace. The reference closes a connection on which both come in one piece."""
 
 OLD_SERVER: Final = (
     "It seems you are trying to reach a Socket.IO server in v2.x with a v3.x client, but they are not compatible "
@@ -99,6 +103,8 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         super().__init__()
         ack_timeout, retries = options.get("ack_timeout"), options.get("retries")
         check_retries(retries)
+        if not callable(options.get("auth")):
+            check_auth(options.get("auth"))
         self.nsp = nsp
         self.manager = manager
         self.auth = options.get("auth")
@@ -125,6 +131,9 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         self._early: list[Packet] = []
         self._joining = 0
         self._asked = False
+        self._unanswered = False
+        self._unwanted = False
+        self._may_join_at = 0.0
         self._outcome: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -163,9 +172,10 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         """
         was_connected, self.connected = self.connected, False
         self.active = self._asked = False
+        self._unwanted = self._unanswered
         self._joining += 1
         if was_connected:
-            self._send_packet(PacketType.DISCONNECT)
+            self._send_disconnect()
         self.manager.close_if_idle()
         if was_connected:
             self._leave(CLIENT_DISCONNECT, None)
@@ -282,7 +292,12 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
     @property
     def is_due(self) -> bool:
         """Whether it is to join, and has not asked to yet."""
-        return self.active and not self.connected and not self._asked
+        return self.active and not self.connected and not self._asked and not self._unwanted
+
+    @property
+    def pause(self) -> float:
+        """Seconds until it may join on a connection on which it was in the namespace before."""
+        return max(0.0, self._may_join_at - asyncio.get_running_loop().time())
 
     def on_open(self) -> None:
         """Join the namespace: there is a connection."""
@@ -301,12 +316,16 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         if kind is EVENT:
             if self.connected:
                 self._on_event(packet)
-            elif self.active:
+            elif self.active and len(self._early) < MAX_EARLY:
                 self._early.append(packet)
+            elif self.active:
+                self.manager.fail(f"more than {MAX_EARLY} events before the answer to CONNECT")
         elif kind is ACK:
             id = packet.id
             if id is not None and self.connected:
                 self._acks.answered(id, tuple(packet.data or ()))
+        elif kind in ANSWERS and self._unwanted:
+            self._on_unwanted(joined=kind is PacketType.CONNECT)
         elif kind is PacketType.CONNECT:
             self._on_connect(packet.data)
         elif kind is PacketType.DISCONNECT:
@@ -316,6 +335,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
 
     def on_close(self, reason: str, details: Details | None) -> None:
         """Learn that the connection has ended."""
+        self._unanswered = self._unwanted = False
         if self.active:
             self._leave(reason, details)
             self._settle_unless_retried(ConnectError(reason))
@@ -335,7 +355,8 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
     def answer(self, id: int, args: tuple[Any, ...]) -> None:
         """Send the acknowledgement of an event."""
         if self.connected:
-            self._send_packet(PacketType.ACK, args, id)
+            manager = self.manager
+            manager.answer(manager.encoder.encode_packet(PacketType.ACK, self.nsp, args, id))
 
     async def wait_connected(self) -> None:
         """Wait until it is connected, or until that has failed."""
@@ -365,15 +386,17 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
             self._join(data)
 
     def _join(self, auth: Mapping[str, Any] | None) -> None:
-        data: dict[str, Any] | None = None if auth is None else dict(auth)
-        if self._pid is not None:
-            session = {"pid": self._pid}
-            if self._offset is not None:
-                session["offset"] = self._offset
-            data = {**session, **(data or {})}
         try:
+            check_auth(auth)
+            data: dict[str, Any] | None = None if auth is None else dict(auth)
+            if self._pid is not None:
+                session = {"pid": self._pid}
+                if self._offset is not None:
+                    session["offset"] = self._offset
+                data = {**session, **(data or {})}
             self._send_packet(PacketType.CONNECT, data)
-        except Exception as error:  # noqa: BLE001  whatever the default= hook raises
+            self._unanswered = True
+        except Exception as error:  # noqa: BLE001  whatever the program's mapping and the default= hook raise
             self._on_bad_auth(error)
 
     def _on_bad_auth(self, error: Exception) -> None:
@@ -386,7 +409,20 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         self._settle(failed)
         self._finish(str(failed))
 
+    def _on_unwanted(self, *, joined: bool) -> None:
+        """Take the answer to a CONNECT of before a disconnect: nobody may stay in the namespace, or be asked for twice at once.
+
+        Source:
+            roomcast. Differs from socket.io-client, where the server keeps a socket of which the client knows nothing.
+        """
+        self._unanswered = self._unwanted = False
+        if joined:
+            self._send_disconnect()
+        if self.is_due:
+            self.manager.add(self)
+
     def _on_connect(self, data: Any) -> None:
+        self._unanswered = False
         if not self.active or self.connected:
             return
         fields = _fields(data)
@@ -423,6 +459,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         self._finish(SERVER_DISCONNECT)
 
     def _on_refusal(self, data: Any) -> None:
+        self._unanswered = False
         if not self.active or self.connected:
             return
         fields = _fields(data)
@@ -466,7 +503,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         id = packet.id
         if self._pid is not None and id is None and len(data) > 1 and isinstance(data[-1], str):
             self._offset = data[-1]
-            if OFFSET.fullmatch(data[-1]) is not None:
+            if is_offset(data[-1]):
                 data = data[:-1]
         event = data[0] if isinstance(data[0], str) else str(data[0])
         call = self.manager.handlers.call
@@ -503,6 +540,13 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
             self._check_room(queue, packet)
         elif self.connected:
             manager.check_room(packet)
+        elif flags.volatile:
+            if done is not None:
+                done(
+                    DisconnectedError("a volatile event is dropped while there is no connection"),
+                    (),
+                )
+            return
         if self._extras is not None:
             for listener in self._extras.outgoing:
                 manager.handlers.call(listener, (event, *args), self, event)
@@ -510,7 +554,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
             assert id is not None
             queue.push(id, packet, done, timeout)
             return
-        if not self.connected and not flags.volatile:
+        if not self.connected:
             dropped = self._buffer.push(id, packet)
             if id is not None and done is not None:
                 self._acks.expect(id, done, timeout, self._buffer.forget)
@@ -518,8 +562,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
             return
         if id is not None and done is not None:
             self._acks.expect(id, done, timeout, _ignore)
-        if self.connected:
-            manager.send(packet, flags.volatile)
+        manager.send(packet, flags.volatile)
 
     def _check_room(self, queue: RetryQueue, packet: EncodedPacket) -> None:
         options = self.manager.options
@@ -545,6 +588,10 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         self._acks.expect(id, done, timeout, _ignore)
         self.manager.send(packet)
 
+    def _send_disconnect(self) -> None:
+        self._send_packet(PacketType.DISCONNECT)
+        self._may_join_at = asyncio.get_running_loop().time() + REJOIN_DELAY
+
     def _send_packet(self, type: PacketType, data: Any = None, id: int | None = None) -> None:
         manager = self.manager
         manager.send(manager.encoder.encode_packet(type, self.nsp, data, id))
@@ -553,7 +600,7 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         for listener in self._take(event):
             self.manager.handlers.call(listener, accepted(listener, args), self, event)
         if self._inbox.waiting:
-            self._inbox.offer((event, *args[:1]))
+            self._inbox.tell((event, *args[:1]))
 
     def _notify(self, listener: Listener, event: str, subject: Listener) -> None:
         self.manager.handlers.call(listener, (event, subject), self, event)

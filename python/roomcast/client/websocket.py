@@ -88,6 +88,11 @@ class WebSocket(asyncio.Protocol):
         """Whether nothing is left of it."""
         return self._transport is None
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._closing
+
     async def open(self) -> None:
         """Connect, and wait for the end of the handshake.
 
@@ -105,6 +110,7 @@ class WebSocket(asyncio.Protocol):
             DEFLATE.OFFER if options.per_message_deflate else None,
             options.protocols,
         )
+        connected = False
         try:
             proxy = find_proxy(address, options)
             if proxy is None:
@@ -118,6 +124,7 @@ class WebSocket(asyncio.Protocol):
                 )
             else:
                 await tunnel(proxy, address, self, context, local)
+            connected = True
             await self._opened
         except TransportError:
             self.abort()
@@ -127,6 +134,9 @@ class WebSocket(asyncio.Protocol):
             raise TransportError("websocket error", error) from error
         except BaseException:
             self.abort()
+            if not connected:
+                # Cancelled while it was being connected, uvloop closes the line without a word.
+                self.connection_lost(None)
             raise
         finally:
             self._opening = None
@@ -230,6 +240,8 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
+        if self._transport is None:
+            return
         self._closing = True
         self._transport = None
         if self._timer is not None:
