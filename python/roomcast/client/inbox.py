@@ -51,25 +51,16 @@ class Inbox:
 
     def put(self, event: Event) -> None:
         """Take an event: the first who waits for it gets it."""
-        if self._hand_over(event):
-            return
+        for entry in self.waiting:
+            wanted, future = entry
+            if wanted(event) and not future.done():
+                self.waiting.remove(entry)
+                future.set_result(event)
+                return
         self.events.append(event)
         if len(self.events) > (MAX_UNREAD if self.reading else self._unheard):
             self.events.popleft()
             self._lost += self.reading
-
-    def offer(self, event: Event) -> None:
-        """Give one of the library's own events to the first who waits for it by its name; it is not kept."""
-        self._hand_over(event, named=True)
-
-    def _hand_over(self, event: Event, *, named: bool = False) -> bool:
-        for entry in self.waiting:
-            wanted, future = entry
-            if wanted(event) and not future.done() and not (named and wanted is _any):
-                self.waiting.remove(entry)
-                future.set_result(event)
-                return True
-        return False
 
     def tell(self, event: Event) -> None:
         """Tell all who wait for it of an event of the library's own; whoever iterates does not."""
