@@ -182,7 +182,9 @@ async def test_policy_drops_events_of_a_slow_client_and_keeps_it(stall, policy):
     io.engine.on("slow_client", lambda connection, count: dropped.append(count))
     stalled = await stall(io)
     outbox = await fill(io)
-    filling = sum(dropped)  # where a task takes the events, one too many may come before its transport is full
+    await asyncio.sleep(0.01)
+    # Where a task takes the events, one too many may come before its transport is full.
+    filling = sum(dropped)
     for number in range(100):
         io.emit("n", number, PIECE)
         assert outbox.size <= LIMITS.send_buffer_size
