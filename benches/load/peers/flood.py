@@ -36,6 +36,13 @@ def unmask(data: bytes) -> tuple[bytes, bytes]:
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await talk(reader, writer)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()  # whoever looks whether it listens asks nothing, and clients leave in the middle of a flood
+
+
+async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     block = frame(EVENT) * BLOCK
     head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
     key = next(line[18:].strip() for line in head if line.lower().startswith(b"sec-websocket-key:"))
