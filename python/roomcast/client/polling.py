@@ -274,6 +274,11 @@ class Polling:
         if body is not None:
             headers["Content-Type"] = CONTENT_TYPE
         proxy = self._proxy
+        authorization = None
+        if proxy is not None and proxy.authorization is not None:
+            authorization = {"Proxy-Authorization": proxy.authorization}
+            if not requests.address.secure:  # aiohttp has these for CONNECT only
+                headers |= authorization
         url = URL(requests.address.origin + requests.target(self.name, self._sid), encoded=True)
         try:
             async with session.request(
@@ -283,9 +288,7 @@ class Polling:
                 headers=headers,
                 allow_redirects=False,
                 proxy=None if proxy is None else proxy.url,
-                proxy_headers=None
-                if proxy is None or proxy.authorization is None
-                else {"Proxy-Authorization": proxy.authorization},
+                proxy_headers=authorization,
             ) as response:
                 if requests.cookies is not None:
                     requests.cookies.take(response.headers.getall("Set-Cookie", ()))

@@ -366,9 +366,9 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
             self._outcome = asyncio.get_running_loop().create_future()
         try:
             await asyncio.shield(self._outcome)
-        except BaseException:
-            # Whoever awaits a connection gets it or an error; nobody is left to use one that comes later.
-            if not self.connected:
+        except BaseException as error:
+            # Whoever awaits a connection gets it or an error; nobody is left to use one that comes later, or with a cancellation.
+            if isinstance(error, asyncio.CancelledError) or not self.connected:
                 await self.disconnect()
             raise
 
