@@ -84,11 +84,13 @@ async def test_burst_does_not_hold_up_the_others(watched, poll):
     gc.freeze()  # what thousands of other tests have left would take the collector longer than anything here
     try:
         looking = asyncio.create_task(other())
+        start = time.process_time()
         await session.sent(body, seconds=10)
+        whole = time.process_time() - start
         looking.cancel()
     finally:
         gc.unfreeze()
-    assert longest[0] < 0.05  # of some 0.2 altogether; the longest may be the garbage collector's
+    assert longest[0] < whole / 3  # a tenth, mostly; the longest may be the garbage collector's
 
 
 @pytest.mark.parametrize("end", [b"1", b"", b'42["end"]'], ids=["close", "parse error", "handler"])
