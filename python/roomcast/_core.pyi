@@ -132,10 +132,15 @@ class Encoder:
         default: Called for an object that JSON does not know, as in ``json.dumps(default=)``; returns what stands for it, or
             raises ``TypeError`` if it does not know the type either. It comes before the ready support for dates, UUIDs,
             decimals, enums, dataclasses, msgspec Structs and Pydantic models.
+        traffic: Counts the events.
     """
 
     def __new__(
-        cls, limits: Limits | None = None, default: Callable[[Any], Any] | None = None
+        cls,
+        limits: Limits | None = None,
+        default: Callable[[Any], Any] | None = None,
+        *,
+        traffic: Traffic | None = None,
     ) -> Encoder: ...
     def encode(self, packet: Packet, /) -> list[str | bytes]:
         """Return the wire form: the text of the packet, then its attachments.
@@ -174,12 +179,17 @@ class Decoder:
     Args:
         limits: What a packet may measure.
         max_attachments: Overrides the limit of that name.
+        traffic: Counts what arrives.
 
     A decoder belongs to one connection and may be used from any thread, one call at a time.
     """
 
     def __new__(
-        cls, limits: Limits | None = None, *, max_attachments: int | None = None
+        cls,
+        limits: Limits | None = None,
+        *,
+        max_attachments: int | None = None,
+        traffic: Traffic | None = None,
     ) -> Decoder: ...
     def feed(self, data: str | Buffer, start: int = 0, /) -> Packet | None:
         """Take the next message of the connection: text is a packet, anything else an attachment.
@@ -219,6 +229,7 @@ class Flusher:
         size_limit: Bytes that an outbox holds at most; one larger packet may enter an empty one.
         policy: What happens to what does not fit: ``close``, ``drop_oldest`` or ``drop_newest``.
         slice_time: Seconds that a flush may hold the loop; what is left goes on in the next iteration.
+        traffic: Counts what enters the outboxes.
 
     Raises:
         ValueError: If there is no such policy, or the time is negative.
@@ -232,6 +243,8 @@ class Flusher:
         policy: str,
         slice_time: float,
         /,
+        *,
+        traffic: Traffic | None = None,
     ) -> Flusher: ...
     @property
     def congested(self) -> int:
@@ -452,6 +465,41 @@ class Rooms(Generic[_S]):
 
     def __len__(self) -> int:
         """Return the number of sockets."""
+
+@final
+class Traffic:
+    """What has gone through one server: its encoder, decoders and flusher share it. All numbers only grow."""
+
+    def __new__(cls) -> Traffic: ...
+    def note_encoded(self) -> None:
+        """Count an event that an encoder in Python has encoded."""
+
+    def note_received(self, size: int, packet: Packet | None, /) -> None:
+        """Count a message that a decoder in Python has taken, and the packet that is complete with it, if one is."""
+
+    @property
+    def events_encoded(self) -> int:
+        """Events that were encoded: a broadcast is one."""
+
+    @property
+    def events_queued(self) -> int:
+        """Events that have entered outboxes: a broadcast is one for each of its recipients."""
+
+    @property
+    def bytes_queued(self) -> int:
+        """Bytes of all packets that have entered outboxes, without frames and before compression."""
+
+    @property
+    def packets_received(self) -> int:
+        """Packets that have arrived whole."""
+
+    @property
+    def events_received(self) -> int:
+        """Those of them that are events."""
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all messages that have arrived, without frames and after decompression."""
 
 @final
 class VisitReader:
@@ -922,10 +970,15 @@ class MsgPackEncoder:
         default: Called for an object that MessagePack does not know, as in ``json.dumps(default=)``; returns what stands for it,
             or raises ``TypeError`` if it does not know the type either. It comes before the ready support for UUIDs,
             decimals, enums, dataclasses, msgspec Structs and Pydantic models.
+        traffic: Counts the events.
     """
 
     def __new__(
-        cls, limits: Limits | None = None, default: Callable[[Any], Any] | None = None
+        cls,
+        limits: Limits | None = None,
+        default: Callable[[Any], Any] | None = None,
+        *,
+        traffic: Traffic | None = None,
     ) -> MsgPackEncoder: ...
     def encode(self, packet: Packet, /) -> list[bytes]:
         """Return the wire form: one binary message.
@@ -966,9 +1019,12 @@ class MsgPackDecoder:
 
     Args:
         limits: What a packet may measure.
+        traffic: Counts what arrives.
     """
 
-    def __new__(cls, limits: Limits | None = None) -> MsgPackDecoder: ...
+    def __new__(
+        cls, limits: Limits | None = None, *, traffic: Traffic | None = None
+    ) -> MsgPackDecoder: ...
     def feed(self, data: str | Buffer, start: int = 0, /) -> Packet:
         """Take the next message of the connection.
 

@@ -24,6 +24,7 @@ from roomcast._core import (
     MsgPackDecoder,
     MsgPackEncoder,
     Packet,
+    Traffic,
 )
 from roomcast.errors import (
     EncodeError,
@@ -94,8 +95,9 @@ class Parser(Protocol):
 class _EncoderAround:
     """Gives an encoder of a program's own the methods of ours."""
 
-    def __init__(self, encoder: OwnEncoder) -> None:
+    def __init__(self, encoder: OwnEncoder, traffic: Traffic | None) -> None:
         self._encoder = encoder
+        self._traffic = traffic
 
     def encode_event(
         self,
@@ -111,7 +113,10 @@ class _EncoderAround:
         if not isinstance(event, str):
             raise EncodeError("an event name must be a string", "data[0]")
         packet = Packet(EVENT, [event, *args], nsp, id)
-        return EncodedPacket(self._messages(packet), True, compress)
+        encoded = EncodedPacket(self._messages(packet), True, compress)
+        if self._traffic is not None:
+            self._traffic.note_encoded()
+        return encoded
 
     def encode_packet(
         self, type: int, nsp: str, data: Any = None, id: int | None = None, /
@@ -133,8 +138,9 @@ class _DecoderAround:
 
     pending_size = 0
 
-    def __init__(self, decoder: OwnDecoder) -> None:
+    def __init__(self, decoder: OwnDecoder, traffic: Traffic | None) -> None:
         self._decoder = decoder
+        self._traffic = traffic
 
     def feed(self, data: str | bytes, start: int = 0, /) -> Packet | None:
         try:
@@ -145,6 +151,8 @@ class _DecoderAround:
             raise PacketError(PacketErrorKind.INVALID_PAYLOAD, 0) from error
         if packet is not None:
             _check(packet)
+        if self._traffic is not None:
+            self._traffic.note_received(len(data) - start, packet)
         return packet
 
     def close(self) -> None:
@@ -155,29 +163,38 @@ AnyEncoder = Encoder | MsgPackEncoder | _EncoderAround
 AnyDecoder = Decoder | MsgPackDecoder | _DecoderAround
 
 
-def encoder_of(parser: Parser | None, limits: Limits, default: Any) -> AnyEncoder:
+def encoder_of(
+    parser: Parser | None, limits: Limits, default: Any, traffic: Traffic | None = None
+) -> AnyEncoder:
     """Return the encoder of a server or client.
 
     Args:
         parser: The option; ``None`` for Socket.IO's own format.
         limits: What a packet may measure; a parser of a program's own has its own.
         default: Called for an object that the format does not know, likewise.
+        traffic: Counts the events.
 
     Raises:
         TypeError: If it is no parser.
     """
     if parser is None:
-        return Encoder(limits, default)
+        return Encoder(limits, default, traffic=traffic)
     make = _part(parser, "Encoder")
-    return make(limits, default) if make in (Encoder, MsgPackEncoder) else _EncoderAround(make())
+    if make in (Encoder, MsgPackEncoder):
+        encoder: AnyEncoder = make(limits, default, traffic=traffic)
+        return encoder
+    return _EncoderAround(make(), traffic)
 
 
-def decoder_of(parser: Parser | None, limits: Limits) -> AnyDecoder:
+def decoder_of(parser: Parser | None, limits: Limits, traffic: Traffic | None = None) -> AnyDecoder:
     """Return the decoder of a connection; arguments and errors as for `encoder_of`."""
     if parser is None:
-        return Decoder(limits)
+        return Decoder(limits, traffic=traffic)
     make = _part(parser, "Decoder")
-    return make(limits) if make in (Decoder, MsgPackDecoder) else _DecoderAround(make())
+    if make in (Decoder, MsgPackDecoder):
+        decoder: AnyDecoder = make(limits, traffic=traffic)
+        return decoder
+    return _DecoderAround(make(), traffic)
 
 
 def _part(parser: Parser, name: str) -> Any:

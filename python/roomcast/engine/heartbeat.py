@@ -14,6 +14,7 @@ from math import ceil, inf
 from typing import Final
 
 from roomcast.engine.connection import Timed
+from roomcast.engine.histogram import Histogram
 
 __all__ = ["Timers"]
 
@@ -22,10 +23,21 @@ TICK: Final = 0.01
 
 
 class Timers:
-    """The deadlines of one server. It belongs to one event loop."""
+    """The deadlines of one server. It belongs to one event loop.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    Attributes:
+        lag: How late the loop was each time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, lag: Histogram | None = None) -> None:
+        """Take a loop.
+
+        Args:
+            loop: The loop.
+            lag: Where its lateness is counted.
+        """
         self._loop = loop
+        self.lag = Histogram() if lag is None else lag
         self._ticks: dict[int, set[Timed]] = {}
         self._heap: list[int] = []
         self._handle: asyncio.TimerHandle | None = None
@@ -104,6 +116,7 @@ class Timers:
     def _fire(self) -> None:
         self._handle = None
         now = self._loop.time()
+        self.lag.observe(max(now - self._handle_tick * TICK, 0.0))
         # The loop may call a timer early by the resolution of its clock; the tick it was set for counts as reached.
         current = max(int(now / TICK), self._handle_tick)
         now = max(now, current * TICK)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Generator, Iterable
 from typing import Any, Final
 
-from roomcast._core import Flusher, Outbox
+from roomcast._core import Flusher, Outbox, Traffic
 from roomcast.types import Limits
 
 __all__ = ["DONE", "SLICE_TIME", "Done", "Drain", "new_flusher"]
@@ -17,15 +17,22 @@ SLICE_TIME: Final = 0.01
 """Seconds that a flush may hold the loop; what is left continues in the next iteration. Half of the 20 ms of the architecture."""
 
 
-def new_flusher(loop: asyncio.AbstractEventLoop, limits: Limits, policy: str = "close") -> Flusher:
+def new_flusher(
+    loop: asyncio.AbstractEventLoop,
+    limits: Limits,
+    policy: str = "close",
+    traffic: Traffic | None = None,
+) -> Flusher:
     """Return what flushes the outboxes of one server.
 
     Args:
         loop: The loop it belongs to.
         limits: ``send_buffer_mark`` and ``send_buffer_size`` apply.
         policy: What happens at the latter: ``close``, ``drop_oldest`` or ``drop_newest``.
+        traffic: Counts what enters the outboxes.
     """
-    return Flusher(loop, limits.send_buffer_mark, limits.send_buffer_size, policy, SLICE_TIME)
+    mark, size = limits.send_buffer_mark, limits.send_buffer_size
+    return Flusher(loop, mark, size, policy, SLICE_TIME, traffic=traffic)
 
 
 class Done:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
-from roomcast._core import Flusher, Outbox
+from roomcast._core import Flusher, Outbox, Traffic
 from roomcast.engine.answers import TAKEOVER, Answers
 from roomcast.engine.asgi import Receive, Scope, Send
 from roomcast.engine.checks import (
@@ -34,6 +34,7 @@ from roomcast.engine.connection import (
 from roomcast.engine.direct import DirectWebSocket
 from roomcast.engine.exchange import Exchanges
 from roomcast.engine.heartbeat import Timers
+from roomcast.engine.histogram import Histogram
 from roomcast.engine.ids import generate_id
 from roomcast.engine.options import EngineOptions
 from roomcast.engine.outbox import new_flusher
@@ -78,6 +79,10 @@ class Engine(EventEmitter):
         path: What the path of every request for it begins with.
         connections: The open connections by their id.
         counters: How often each limit was hit, by its name, and what else is counted rather than logged.
+        traffic: What has gone through it.
+        opened: How many connections there were.
+        ended_by: How many of them have ended, by reason.
+        loop_lag: How late the event loop was, each time that a deadline was due.
 
     Source:
         engine.io, ``Server``.
@@ -97,6 +102,10 @@ class Engine(EventEmitter):
         self.options = options
         self.connections: dict[str, Connection] = {}
         self.counters: Counter[str] = Counter()
+        self.traffic = Traffic()
+        self.opened = 0
+        self.ended_by: Counter[str] = Counter()
+        self.loop_lag = Histogram()
         self._lingering: dict[str, Connection] = {}
         self._websockets: set[WebSocket] = set()
         self._on_connection = on_connection
@@ -126,7 +135,7 @@ class Engine(EventEmitter):
     def timers(self) -> Timers:
         """The deadlines of the server; made in the loop that asks first."""
         if self._timers is None:
-            self._timers = Timers(self.loop)
+            self._timers = Timers(self.loop, self.loop_lag)
         return self._timers
 
     @property
@@ -134,8 +143,15 @@ class Engine(EventEmitter):
         """What flushes the outboxes; made in the loop that asks first."""
         if self._flusher is None:
             options = self.options
-            self._flusher = new_flusher(self.loop, options.limits, options.send_buffer_policy)
+            self._flusher = new_flusher(
+                self.loop, options.limits, options.send_buffer_policy, self.traffic
+            )
         return self._flusher
+
+    @property
+    def congested(self) -> int:
+        """How many connections have a send buffer that is above the mark."""
+        return 0 if self._flusher is None else self._flusher.congested
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -217,6 +233,7 @@ class Engine(EventEmitter):
         self.timers.remove(connection)
         if self.connections.pop(connection.id, None) is not None:
             self._places.leave(connection.request.address)
+            self.ended_by[connection.close_reason or ""] += 1
 
     def linger(self, connection: Connection) -> None:
         """Keep a closed connection on polling for the requests that still come for it."""
@@ -469,6 +486,7 @@ class Engine(EventEmitter):
         outbox.attach(connection)
         request.compact()
         self.connections[sid] = connection
+        self.opened += 1
         place.keep()
         connection.open(self._on_connection(connection), self.loop.time())
         if self._closed is not None:  # while the handshake was on its way

@@ -58,7 +58,7 @@ class SocketAck:
     def on_deadline(self, now: float) -> None:
         """Stop waiting."""
         self.deadline = inf
-        self.forget()
+        self._socket.ack_timed_out(self._id)
         self._done(AckTimeoutError(), ())
 
     def forget(self) -> None:
@@ -167,7 +167,7 @@ class BroadcastAck:
         """Stop waiting."""
         self.deadline = inf
         for socket, id in self._waiting.items():
-            socket.forget_ack(id)
+            socket.ack_timed_out(id)
         self._finish()
 
     def _settle(self) -> None:

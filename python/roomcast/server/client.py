@@ -102,7 +102,8 @@ class Client:
     def __init__(self, server: "Server", conn: Connection) -> None:
         """Take a new connection, which must join a namespace in time."""
         self._server = server
-        self.decoder = decoder_of(server.options.parser, server.options.limits)
+        options = server.options
+        self.decoder = decoder_of(options.parser, options.limits, server.engine.traffic)
         # None while it is not known yet whether there is such a namespace.
         self._pending: dict[str, Socket | None] = {}
         self.conn = conn

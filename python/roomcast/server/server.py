@@ -11,8 +11,10 @@ from roomcast.engine.connection import Connection
 from roomcast.engine.outbox import DONE
 from roomcast.engine.server import CLOSE_TIMEOUT, Engine
 from roomcast.errors import UsageError
+from roomcast.server.adapter import AdapterFactory
 from roomcast.server.client import Client, Parked
 from roomcast.server.handlers import ErrorHook, ServerHandlers
+from roomcast.server.metrics import Metrics, metrics_of
 from roomcast.server.namespace import Namespace
 from roomcast.server.options import ServerOptions, read_options
 from roomcast.server.parent import NamespacePredicate, ParentNamespace
@@ -54,11 +56,13 @@ class Server(Namespace):
             ValueError: If a value is out of its range, or two options contradict each other.
         """
         self.options = read_options(options)
-        self.encoder = encoder_of(self.options.parser, self.options.limits, self.options.default)
         self.handlers = ServerHandlers()
         self.parked = Parked(self.options.limits.max_pending_size)
         self.warned_of_own_room = False
-        self.engine = Engine(self._on_connection, self.options)
+        self.engine: Engine = Engine(self._on_connection, self.options)
+        self.encoder = encoder_of(
+            self.options.parser, self.options.limits, self.options.default, self.engine.traffic
+        )
         recovery = self.options.connection_state_recovery
         self.skips_middlewares = recovery is not None and recovery.skip_middlewares
         self.sessions = (
@@ -131,6 +135,15 @@ class Server(Namespace):
         self.handlers.add_hook(hook)
         return hook
 
+    @property
+    def metrics(self) -> Metrics:
+        """What goes on and what has gone on, in numbers that are always counted; `roomcast.metrics` exports them.
+
+        Cost:
+            Linear in the connections and rooms.
+        """
+        return metrics_of(self)
+
     def asgi(self, other_app: ASGIApplication | None = None) -> ASGIApp:
         """Return an ASGI application that serves this server.
 
@@ -194,6 +207,16 @@ class Server(Namespace):
         return asyncio.shield(self._closing)
 
     # What follows is for the other parts of the server.
+
+    @property
+    def namespaces(self) -> list[Namespace]:
+        """The namespaces that there are now."""
+        return list(self._namespaces.values())
+
+    @property
+    def adapters(self) -> AdapterFactory | None:
+        """The option ``adapter``."""
+        return self._factory
 
     def namespace_of(self, name: str) -> Namespace | None:
         """Return the namespace of a name, if it is there."""

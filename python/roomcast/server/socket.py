@@ -381,6 +381,16 @@ class Socket(SocketEmitter, CatchAll, Broadcaster):
         """Stop waiting for an acknowledgement; return what waited for it."""
         return None if self._acks is None else self._acks.pop(id, None)
 
+    def ack_timed_out(self, id: int) -> None:
+        """Stop waiting for an acknowledgement that did not come in time."""
+        self.forget_ack(id)
+        self.nsp.server.engine.count("acks_timed_out")
+
+    @property
+    def pending_acks(self) -> int:
+        """How many acknowledgements it has not sent yet."""
+        return 0 if self._acks is None else len(self._acks)
+
     def emit_within(
         self, flags: SocketFlags, event: str, args: tuple[Any, ...], ack: Listener | None
     ) -> Awaitable[None]:

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from roomcast.events import Listener
 from roomcast.logs import printable
 from roomcast.sockets.answers import Answer
+from roomcast.sockets.observing import HandlerObserver, observed
 from roomcast.sockets.tasks import start
 
 __all__ = ["Handlers", "Subject", "is_contained"]
@@ -39,7 +40,11 @@ SubjectT = TypeVar("SubjectT", bound=Subject)
 
 
 class Handlers(Generic[SubjectT]):
-    """Runs handlers for one server, or for one connection of a client. It belongs to one event loop."""
+    """Runs handlers for one server, or for one connection of a client. It belongs to one event loop.
+
+    Attributes:
+        errors: How many exceptions were reported.
+    """
 
     def __init__(self, log: logging.Logger) -> None:
         """Run none yet.
@@ -49,11 +54,17 @@ class Handlers(Generic[SubjectT]):
         """
         self._log = log
         self._hooks: list[Callable[[BaseException, SubjectT | None, str], Any]] = []
+        self._observers: tuple[HandlerObserver, ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.errors = 0
 
     def add_hook(self, hook: Callable[[BaseException, SubjectT | None, str], Any]) -> None:
         """Call a hook for every exception of a handler."""
         self._hooks.append(hook)
+
+    def observe(self, observer: HandlerObserver) -> None:
+        """Let an observer watch every handler that begins from now on."""
+        self._observers = (*self._observers, observer)
 
     def call(
         self,
@@ -75,6 +86,8 @@ class Handlers(Generic[SubjectT]):
         Cost:
             A call; for a coroutine a task, which the loop only gets to see if it waits.
         """
+        for begin in self._observers:
+            handler = observed(handler, begin(event, socket))
         try:
             result = handler(*args)
             if result is None or not hasattr(result, "__await__"):
@@ -100,6 +113,7 @@ class Handlers(Generic[SubjectT]):
         self, error: BaseException, socket: SubjectT | None, event: str, *, log_it: bool = True
     ) -> None:
         """Log an exception once and hand it to the hooks: those of the socket, of its namespace, and of the server."""
+        self.errors += 1
         if log_it:
             self._write(error, socket, event)
         hooks = self._hooks if socket is None else [*socket.error_hooks, *self._hooks]

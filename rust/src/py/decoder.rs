@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
 use super::buffers;
 use super::decode::{self, Gap, PyBuilder};
 use super::packet::{self, Packet};
+use super::traffic::Traffic;
 use crate::error::{PacketError, PacketErrorKind};
 use crate::json::{read, scan};
 use crate::limits::Limits;
@@ -27,6 +28,7 @@ pub(super) const SMALL_PAYLOAD: usize = 512;
 #[derive(Debug)]
 pub(super) struct Decoder {
     limits: Limits,
+    traffic: Option<Py<Traffic>>,
     state: Mutex<State>,
 }
 
@@ -56,12 +58,17 @@ enum Outcome {
 #[pymethods]
 impl Decoder {
     #[new]
-    #[pyo3(signature = (limits=None, *, max_attachments=None))]
-    fn new(limits: Option<&Bound<'_, PyAny>>, max_attachments: Option<u32>) -> PyResult<Self> {
+    #[pyo3(signature = (limits=None, *, max_attachments=None, traffic=None))]
+    fn new(
+        limits: Option<&Bound<'_, PyAny>>,
+        max_attachments: Option<u32>,
+        traffic: Option<Py<Traffic>>,
+    ) -> PyResult<Self> {
         let mut limits = packet::limits(limits)?;
         limits.max_attachments = max_attachments.unwrap_or(limits.max_attachments);
         Ok(Self {
             limits,
+            traffic,
             state: Mutex::new(State::Idle),
         })
     }
@@ -129,8 +136,12 @@ impl Decoder {
             State::Closed => Err(PacketErrorKind::DecoderClosed),
         };
         expected.map_err(|kind| PacketError::new(kind, 0))?;
+        self.arrived(text.len());
         match decode_text(py, text, &self.limits)? {
-            Outcome::Finished(packet) => Ok(Some(packet)),
+            Outcome::Finished(packet) => {
+                self.completed(&packet);
+                Ok(Some(packet))
+            }
             Outcome::Unfinished(unfinished) => {
                 let old =
                     std::mem::replace(&mut *self.lock(), State::Collecting(Box::new(unfinished)));
@@ -145,6 +156,7 @@ impl Decoder {
         &self,
         attachment: &Bound<'_, PyBytes>,
     ) -> PyResult<Option<Packet>> {
+        self.arrived(attachment.as_bytes().len());
         let complete = self
             .collect(attachment)
             .map_err(|kind| PacketError::new(kind, 0))?;
@@ -152,7 +164,20 @@ impl Decoder {
             return Ok(None);
         };
         decode::fill(attachment.py(), &unfinished.gaps, &unfinished.attachments)?;
+        self.completed(&unfinished.packet);
         Ok(Some(unfinished.packet))
+    }
+
+    fn arrived(&self, size: usize) {
+        if let Some(traffic) = &self.traffic {
+            traffic.get().arrived(size);
+        }
+    }
+
+    fn completed(&self, packet: &Packet) {
+        if let Some(traffic) = &self.traffic {
+            traffic.get().completed(packet);
+        }
     }
 
     /// Keep an attachment; return the packet if it was the last one. Errors are made into exceptions by the caller, when

@@ -14,6 +14,7 @@ use super::buffers::{self, Chars, Shape};
 use super::encode::Walker;
 use super::encoded::EncodedPacket;
 use super::packet::{self, Packet};
+use super::traffic::Traffic;
 use super::{decoder, errors, scratch};
 use crate::json::write;
 use crate::limits::Limits;
@@ -272,15 +273,21 @@ fn write_margin(
 #[derive(Debug)]
 pub(super) struct Encoder {
     settings: Settings,
+    traffic: Option<Py<Traffic>>,
 }
 
 #[pymethods]
 impl Encoder {
     #[new]
-    #[pyo3(signature = (limits=None, default=None))]
-    fn new(limits: Option<&Bound<'_, PyAny>>, default: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    #[pyo3(signature = (limits=None, default=None, *, traffic=None))]
+    fn new(
+        limits: Option<&Bound<'_, PyAny>>,
+        default: Option<Bound<'_, PyAny>>,
+        traffic: Option<Py<Traffic>>,
+    ) -> PyResult<Self> {
         Ok(Self {
             settings: Settings::new(limits, default)?,
+            traffic,
         })
     }
 
@@ -304,7 +311,11 @@ impl Encoder {
         let wire = self
             .settings
             .wire(PacketType::Event, nsp, id, &payload, true)?;
-        wire.packet(nsp.py(), PacketType::Event, compress)
+        let packet = wire.packet(nsp.py(), PacketType::Event, compress)?;
+        if let Some(traffic) = &self.traffic {
+            traffic.get().note_encoded();
+        }
+        Ok(packet)
     }
 
     #[pyo3(signature = (r#type, nsp, data=None, id=None, /))]

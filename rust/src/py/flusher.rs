@@ -18,6 +18,7 @@ use pyo3::types::PyBytes;
 use super::deflate::{Agreement, WINDOWS};
 use super::masking::Masking;
 use super::outbox::{Item, Outbox};
+use super::traffic::Traffic;
 use crate::websocket::{Opcode, write_frame};
 
 /// Outboxes that are flushed between two looks at the clock.
@@ -55,6 +56,7 @@ pub(super) struct Flusher {
     pub(super) mark: usize,
     pub(super) size_limit: usize,
     pub(super) policy: Policy,
+    traffic: Option<Py<Traffic>>,
     slice_time: Duration,
     dirty: Mutex<VecDeque<Py<Outbox>>>,
     armed: AtomicBool,
@@ -91,6 +93,13 @@ impl Flusher {
         }
     }
 
+    /// Count a packet of Socket.IO that waits in an outbox now.
+    pub(super) fn note_queued(&self, size: usize, is_event: bool) {
+        if let Some(traffic) = &self.traffic {
+            traffic.get().queued(size, is_event);
+        }
+    }
+
     pub(super) fn new_future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.create_future.call0(py)
     }
@@ -116,13 +125,14 @@ impl Flusher {
 #[pymethods]
 impl Flusher {
     #[new]
-    #[pyo3(signature = (r#loop, mark, size_limit, policy, slice_time, /))]
+    #[pyo3(signature = (r#loop, mark, size_limit, policy, slice_time, /, *, traffic=None))]
     fn new(
         r#loop: &Bound<'_, PyAny>,
         mark: usize,
         size_limit: usize,
         policy: &str,
         slice_time: f64,
+        traffic: Option<Py<Traffic>>,
     ) -> PyResult<Self> {
         Ok(Self {
             create_future: r#loop.getattr("create_future")?.unbind(),
@@ -130,6 +140,7 @@ impl Flusher {
             mark,
             size_limit,
             policy: Policy::new(policy)?,
+            traffic,
             slice_time: Duration::try_from_secs_f64(slice_time)
                 .map_err(|error| PyValueError::new_err(error.to_string()))?,
             dirty: Mutex::default(),

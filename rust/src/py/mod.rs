@@ -26,6 +26,7 @@ mod payload;
 mod raw_json;
 mod rooms;
 mod scratch;
+mod traffic;
 mod visit;
 mod websocket;
 
@@ -63,6 +64,8 @@ mod _core {
     use super::raw_json::RawJson;
     #[pymodule_export]
     use super::rooms::Rooms;
+    #[pymodule_export]
+    use super::traffic::Traffic;
     #[pymodule_export]
     use super::visit::VisitReader;
     #[pymodule_export]

@@ -12,6 +12,7 @@ use super::encoder::{Payload, Settings, check_data, check_event, check_written};
 use super::msgpack_decode::PyBuilder;
 use super::msgpack_encode::Walker;
 use super::packet::{self, Packet};
+use super::traffic::Traffic;
 use super::{buffers, scratch};
 use crate::error::{PacketError, PacketErrorKind};
 use crate::limits::Limits;
@@ -81,15 +82,21 @@ fn encoded(
 #[derive(Debug)]
 pub(super) struct MsgPackEncoder {
     settings: Settings,
+    traffic: Option<Py<Traffic>>,
 }
 
 #[pymethods]
 impl MsgPackEncoder {
     #[new]
-    #[pyo3(signature = (limits=None, default=None))]
-    fn new(limits: Option<&Bound<'_, PyAny>>, default: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    #[pyo3(signature = (limits=None, default=None, *, traffic=None))]
+    fn new(
+        limits: Option<&Bound<'_, PyAny>>,
+        default: Option<Bound<'_, PyAny>>,
+        traffic: Option<Py<Traffic>>,
+    ) -> PyResult<Self> {
         Ok(Self {
             settings: Settings::new(limits, default)?,
+            traffic,
         })
     }
 
@@ -122,7 +129,11 @@ impl MsgPackEncoder {
         let id = packet::packet_id(id)?;
         let payload = Payload::Event(event, args);
         let message = write_packet(&self.settings, PacketType::Event, nsp, id, &payload)?;
-        encoded(message, PacketType::Event, compress)
+        let packet = encoded(message, PacketType::Event, compress)?;
+        if let Some(traffic) = &self.traffic {
+            traffic.get().note_encoded();
+        }
+        Ok(packet)
     }
 
     #[pyo3(signature = (r#type, nsp, data=None, id=None, /))]
@@ -147,16 +158,18 @@ impl MsgPackEncoder {
 #[derive(Debug)]
 pub(super) struct MsgPackDecoder {
     limits: Limits,
+    traffic: Option<Py<Traffic>>,
     closed: AtomicBool,
 }
 
 #[pymethods]
 impl MsgPackDecoder {
     #[new]
-    #[pyo3(signature = (limits=None))]
-    fn new(limits: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+    #[pyo3(signature = (limits=None, *, traffic=None))]
+    fn new(limits: Option<&Bound<'_, PyAny>>, traffic: Option<Py<Traffic>>) -> PyResult<Self> {
         Ok(Self {
             limits: packet::limits(limits)?,
+            traffic,
             closed: AtomicBool::new(false),
         })
     }
@@ -186,6 +199,9 @@ impl MsgPackDecoder {
         }
         let bytes = to_bytes(data, "a message is text or bytes")?;
         let bytes = bytes.as_bytes().get(start..).unwrap_or_default();
+        if let Some(traffic) = &self.traffic {
+            traffic.get().arrived(bytes.len());
+        }
         if bytes.len() > self.limits.max_packet_size {
             return Err(PacketError::new(PacketErrorKind::PacketTooLarge, 0).into());
         }
@@ -197,11 +213,15 @@ impl MsgPackDecoder {
         if packet.packet_type == PacketType::Event {
             check_received_event(data.bind(py), packet.payload)?;
         }
-        Ok(Packet {
+        let packet = Packet {
             packet_type: packet.packet_type,
             nsp: builder.nsp(packet.nsp)?.unbind(),
             id: packet.id,
             data,
-        })
+        };
+        if let Some(traffic) = &self.traffic {
+            traffic.get().completed(&packet);
+        }
+        Ok(packet)
     }
 }

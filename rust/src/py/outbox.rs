@@ -228,6 +228,9 @@ impl Outbox {
             || state.make_room(py, flusher, &item, size)
         {
             state.size += size;
+            if let Item::Packet(packet) = &item {
+                flusher.note_queued(size, packet.get().is_event);
+            }
             state.queue.push_back(item);
             state.mark(flusher);
         }
