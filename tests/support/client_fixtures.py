@@ -115,7 +115,7 @@ async def eventually(
     done: Callable[[], object],
     explain: Callable[[], object] = lambda: "not yet",
     *,
-    seconds: float = 5,
+    seconds: float = 15,
 ) -> None:
     """Wait until something is so."""
     end = asyncio.get_running_loop().time() + seconds
