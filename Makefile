@@ -32,6 +32,10 @@ help: ## list the commands
 demo: need-build need-node $(STAMPS)/extension examples/chat/node_modules/.package-lock.json ## serve the chat on http://127.0.0.1:3000/ (PORT=…)
 	@$(BIN)/python examples/chat/server.py --port $(PORT)
 
+.PHONY: cluster
+cluster: need-build need-node $(STAMPS)/extension $(STAMPS)/cluster examples/cluster/node_modules/.package-lock.json ## a broker, two roomcast servers and one of Node.js, on http://127.0.0.1:3000/
+	@$(BIN)/python examples/cluster/run.py --port $(PORT)
+
 .PHONY: test
 test: lint type rust-test python-test ## lint, types, Rust tests, Python tests
 
@@ -76,7 +80,7 @@ python-test: need-build need-node $(STAMPS)/python-tests
 	@echo 'The Python tests have passed on these sources (make -W README.md test runs them again).'
 
 # Four at a time also on two cores: most tests wait, for a time-out or for another process.
-$(STAMPS)/python-tests: $(STAMPS)/extension $(STAMPS)/dev tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json $(PYTHON_SOURCES)
+$(STAMPS)/python-tests: $(STAMPS)/extension $(STAMPS)/dev tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json examples/cluster/node_modules/.package-lock.json $(PYTHON_SOURCES)
 	$(BIN)/pytest --cov --cov-report=term -n 4 --dist worksteal
 	@touch $@
 
@@ -124,7 +128,7 @@ screenshot: need-build need-node $(STAMPS)/extension tests/node_modules/.package
 
 .PHONY: clean
 clean: ## remove what the commands above have made
-	rm -rf $(VENV) target docs/_build tests/node_modules examples/chat/node_modules benches/node/node_modules python/roomcast/*.so
+	rm -rf $(VENV) target docs/_build tests/node_modules examples/chat/node_modules examples/cluster/node_modules benches/node/node_modules python/roomcast/*.so
 
 # What must be on the machine; each missing tool is one line.
 .PHONY: need-build need-clippy need-node need-fuzz
@@ -146,6 +150,10 @@ $(STAMPS)/venv:
 
 $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml
 	$(PIP) install --group dev
+	@touch $@
+
+$(STAMPS)/cluster: $(STAMPS)/venv pyproject.toml
+	$(PIP) install --group cluster
 	@touch $@
 
 $(STAMPS)/extension: $(STAMPS)/venv pyproject.toml $(RUST_SOURCES)

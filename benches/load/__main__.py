@@ -7,10 +7,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import main
 from client import CLIENT
+from cluster import CLUSTER
 from growth import GROWTH
 from idle import IDLE
 from polling import POLLING
 from stalled import STALLED
 from websockets import WEBSOCKETS
 
-main([POLLING, IDLE, WEBSOCKETS, GROWTH, STALLED, CLIENT])
+main([POLLING, IDLE, WEBSOCKETS, GROWTH, STALLED, CLIENT, CLUSTER])

@@ -16,6 +16,7 @@ __all__ = [
     "Server",
     "beside_python",
     "client",
+    "cluster_node",
     "cores",
     "cpu_seconds",
     "flood",
@@ -81,6 +82,18 @@ def client(peer: str, *arguments: object) -> list[str]:
     if peer == "Node.js":
         return ["node", "--expose-gc", str(PEERS / "client.js"), *given]
     return [sys.executable, str(PEERS / "client.py"), peer, *given]
+
+
+def cluster_node(peer: str, url: str) -> list[str]:
+    """Return the command of a server of a cluster.
+
+    Args:
+        peer: ``Node.js``, or which Python server it is.
+        url: The broker's.
+    """
+    if peer == "Node.js":
+        return ["node", str(PEERS / "node.js"), url]
+    return [sys.executable, str(PEERS / "node.py"), peer, url]
 
 
 def socketioxide() -> list[str]:

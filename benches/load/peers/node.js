@@ -1,0 +1,38 @@
+// The Node.js server of a cluster: node benches/load/peers/node.js BROKER_URL. As node.py beside it.
+"use strict";
+const { createServer } = require("http");
+const { createAdapter } = require("@socket.io/redis-adapter");
+const { createClient } = require("redis");
+const { Server } = require("socket.io");
+
+const now = () => Number(process.hrtime.bigint());
+
+async function main() {
+  const publisher = createClient({ url: process.argv[2] });
+  const subscriber = publisher.duplicate();
+  await Promise.all([publisher.connect(), subscriber.connect()]);
+  const http = createServer();
+  const io = new Server(http, { adapter: createAdapter(publisher, subscriber) });
+  io.on("connection", (socket) => {
+    socket.on("join", (room, reply) => {
+      socket.join(room);
+      reply();
+    });
+    socket.on("pace", (room, rate, seconds, reply) => {
+      const start = now();
+      let done = 0;
+      const timer = setInterval(() => {
+        const elapsed = (now() - start) / 1e9;
+        if (elapsed >= seconds) {
+          clearInterval(timer);
+          reply(done);
+          return;
+        }
+        for (const due = Math.floor(elapsed * rate); done < due; done++) io.to(room).emit("b", now());
+      }, 1);
+    });
+  });
+  http.listen({ port: 0, host: "127.0.0.1" }, () => console.log(http.address().port));
+}
+
+main();
