@@ -1,6 +1,12 @@
 """Socket.IO for Python: a server and a client for asyncio with a Rust core."""
 
-from roomcast.adapters import AdapterHealth, Emitter, RedisAdapter, SyncEmitter
+from roomcast.adapters import (
+    AdapterHealth,
+    Emitter,
+    PythonSocketIOBridge,
+    RedisAdapter,
+    SyncEmitter,
+)
 from roomcast.client import Manager, connect
 from roomcast.errors import (
     AckTimeoutError,
@@ -61,6 +67,7 @@ __all__ = [
     "PacketErrorKind",
     "PacketType",
     "ParentNamespace",
+    "PythonSocketIOBridge",
     "RecoveryFailure",
     "RedisAdapter",
     "RemoteHandshake",

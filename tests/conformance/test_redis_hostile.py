@@ -4,7 +4,6 @@ import asyncio
 import json
 import pickle
 import random
-import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ import pytest
 from roomcast import RedisAdapter, Server
 from roomcast.adapters.notepack import Notepack
 from roomcast.testing import Connect
-from support.broker import RunningBroker, missing_broker, packed, running_broker
+from support.broker import RunningBroker, missing_broker, running_broker
 from support.cluster import new_node
 from support.process import watch_memory
 from support.served import eventually
@@ -56,17 +55,7 @@ def pack(value: Any) -> bytes:
 
 def publish(broker: RunningBroker, messages: list[tuple[str, bytes]]) -> None:
     """Publish messages on one line."""
-    with socket.create_connection(("127.0.0.1", broker.port)) as line:
-        reader = line.makefile("rb")
-        for begin in range(0, len(messages), 500):
-            part = messages[begin : begin + 500]
-            line.sendall(
-                b"".join(
-                    packed(("PUBLISH", channel.encode("latin-1"), data)) for channel, data in part
-                )
-            )
-            for _ in part:
-                assert reader.readline()[:1] == b":"
+    broker.publish_all([(channel.encode("latin-1"), data) for channel, data in messages])
 
 
 PACKET: Final = {"type": 2, "data": ["hello", 1, {"a": [None, b"x"]}], "nsp": "/"}

@@ -77,6 +77,16 @@ class RunningBroker:
         """Publish a message, as a program does that takes no part in the cluster."""
         self.command("PUBLISH", channel, message)
 
+    def publish_all(self, messages: Sequence[tuple[str | bytes, bytes]]) -> None:
+        """Publish many messages on one line, each when the broker is ready for it."""
+        with socket.create_connection(("127.0.0.1", self.port)) as line:
+            reader = line.makefile("rb")
+            for begin in range(0, len(messages), 500):
+                part = messages[begin : begin + 500]
+                line.sendall(b"".join(packed(("PUBLISH", *each)) for each in part))
+                for _ in part:
+                    assert reader.readline()[:1] == b":"
+
     def subscribers(self, channel: str) -> int:
         """Return how many have subscribed to a channel."""
         return int(self.command("PUBSUB", "NUMSUB", channel).split(b"\r\n")[-2][1:])

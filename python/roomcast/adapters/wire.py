@@ -16,6 +16,7 @@ from roomcast.server.adapter import BroadcastOptions
 from roomcast.types import Limits, PacketType
 
 __all__ = [
+    "BRACE",
     "EMITTER",
     "KEY",
     "MAX_SIZE",
@@ -26,6 +27,7 @@ __all__ = [
     "is_list",
     "is_object",
     "read_event",
+    "read_json",
     "read_names",
     "read_options",
     "write_choice",
@@ -136,15 +138,8 @@ class Requests:
         if not data or len(data) > MAX_SIZE:
             raise InvalidMessageError("empty, or too large")
         try:
-            if data[0] == BRACE:
-                items = Decoder(LIMITS).feed(f'2["",{data.decode()}]')
-                assert items is not None
-                if len(items.data) != 2:
-                    raise InvalidMessageError("more than one value")
-                value = items.data[1]
-            else:
-                value = self._notepack.unpack(data)
-        except (PacketError, UnpackError, UnicodeDecodeError) as error:
+            value = read_json(data) if data[0] == BRACE else self._notepack.unpack(data)
+        except UnpackError as error:
             raise InvalidMessageError(str(error)) from error
         if not is_object(value):
             raise InvalidMessageError("no object")
@@ -158,6 +153,22 @@ class Requests:
 
 class _HasBytesError(Exception):
     """JSON cannot express this."""
+
+
+def read_json(data: bytes) -> Any:
+    """Return what a JSON text stands for.
+
+    Raises:
+        InvalidMessageError: If it is not exactly one value of JSON, or beyond the limits.
+    """
+    try:
+        items = Decoder(LIMITS).feed(f'2["",{data.decode()}]')
+    except (PacketError, UnicodeDecodeError) as error:
+        raise InvalidMessageError(str(error)) from error
+    assert items is not None
+    if len(items.data) != 2:
+        raise InvalidMessageError("more than one value")
+    return items.data[1]
 
 
 def write_options(options: BroadcastOptions, *, timeout: bool = False) -> dict[str, Any]:
