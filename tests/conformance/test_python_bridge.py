@@ -245,3 +245,4 @@ async def test_synchronous_manager_reaches_everybody(cluster: PythonCluster) -> 
     manager.emit("news", {"photo": b"1"}, room="all")
     for client in clients.values():
         assert await client.next("news") == [{"photo": b"1"}]
+    manager.redis.close()

@@ -127,6 +127,7 @@ async def running_python_cluster(*, with_adapter: bool) -> AsyncIterator[PythonC
             listening = await io.listen(0)
             stack.push_async_callback(io.close)
             cluster.urls[name] = f"http://127.0.0.1:{listening.port}"
+        stack.push_async_callback(_close, cluster.writer)
         stack.push_async_callback(cluster.alone)
         for name in PYTHON:  # the thread that listens begins with the first connection
             await cluster.connect(name)
@@ -139,3 +140,11 @@ async def _end(sio: Any) -> None:
     await sio.shutdown()
     sio.manager.thread.cancel()
     await asyncio.wait((sio.manager.thread,))
+    await sio.manager.pubsub.aclose()
+    await _close(sio.manager)
+
+
+async def _close(manager: Any) -> None:
+    """Close what python-socketio leaves open."""
+    if manager.redis is not None:
+        await manager.redis.aclose()
