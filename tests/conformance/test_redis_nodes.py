@@ -71,6 +71,32 @@ async def test_children_of_dynamic_namespaces_come_and_go(
     assert first.connected
 
 
+async def test_dynamic_namespaces_gather_the_answers_of_all_nodes(
+    broker: RunningBroker, node: NewNode, connect: Connect
+) -> None:
+    (a, _), (b, adapter) = await node(), await node()
+    parents = [io.of(re.compile(r"^/room-\d$")) for io in (a, b)]
+    assert await parents[0].timeout(5).emit_with_ack("ask") == []
+    clients = {}
+    for io in (a, b):
+        for name in ("/room-1", "/room-2"):
+            client = clients[io, name] = await connect(io, name)
+            client.on("ask", lambda client=client: client.id)
+    silent = await connect(b, "/room-2")
+    for name in ("/room-1", "/room-2"):
+        channel = f"socket.io-request#{name}#"
+        await eventually(lambda channel=channel: broker.subscribers(channel) == 2)
+    await eventually(lambda: adapter.health.ok)
+    report = await parents[0].timeout(0.5).emit_with_ack_report("ask")
+    assert report.answered == {client.id: client.id for client in clients.values()}
+    assert (report.others_timed_out, report.timed_out, report.complete) == (1, (), False)
+    await silent.disconnect()
+    responses = await parents[0].timeout(5).emit_with_ack("ask")
+    assert sorted(responses) == sorted(report.answered)
+    local = await parents[0].local.timeout(5).emit_with_ack("ask")
+    assert local == [clients[a, name].id for name in ("/room-1", "/room-2")]
+
+
 async def test_what_is_missed_of_other_nodes_is_recovered(node: NewNode) -> None:
     (a, _), (b, _) = await node(), await node(connection_state_recovery=True)
     async with Manager(b, transports=["websocket"]) as manager:

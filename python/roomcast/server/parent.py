@@ -6,7 +6,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from roomcast.errors import UsageError
-from roomcast.server.acks import AckReport, BroadcastAck
+from roomcast.server.acks import AckReport
 from roomcast.server.adapter import Adapter, BroadcastOptions
 from roomcast.server.namespace import Namespace
 from roomcast.server.remote import FetchedSockets
@@ -24,6 +24,8 @@ NamespacePredicate = Callable[[str, Any], bool | Awaitable[bool]]
 """Says whether a client may have a namespace: called with its name and the client's auth. A function or a coroutine function."""
 
 NO_NAME: Final = "/_parent"
+
+NO_ANSWERS: Final = AckReport({}, (), ())
 
 
 class ParentNamespace(Namespace):
@@ -125,11 +127,16 @@ class ParentAdapter(Adapter):
         options: BroadcastOptions,
         done: Callable[[AckReport, list[Any]], None],
     ) -> Awaitable[None]:
-        """Send an event in every child, and collect the acknowledgements of all together."""
-        assert options.timeout is not None
-        ack = BroadcastAck(done, options.timeout, self.nsp.server.engine.timers)
-        waits = [adapter.ask(event, args, options, ack) for adapter in self._adapters()]
-        ack.begin()
+        """Send an event in every child, and collect the acknowledgements of all, wherever in the cluster they are.
+
+        The answers are in the order of the children, and those of one child in the order of their arrival.
+        """
+        adapters = self._adapters()
+        together = _AcksTogether(len(adapters), done)
+        waits = [
+            adapter.broadcast_with_ack(event, args, options, together.of(number))
+            for number, adapter in enumerate(adapters)
+        ]
         return All.of(waits)
 
     def fetch_sockets(self, options: BroadcastOptions) -> Awaitable[FetchedSockets]:
@@ -169,6 +176,43 @@ class ParentAdapter(Adapter):
     def _adapters(self) -> list[Adapter]:
         # A list, because user code that runs meanwhile may let children come and go.
         return [child.adapter for child in self._parent.children.values()]
+
+
+class _AcksTogether:
+    """Puts the acknowledgements of children together; over when each child has its own."""
+
+    def __init__(self, children: int, done: Callable[[AckReport, list[Any]], None]) -> None:
+        self._done = done
+        self._missing = children
+        self._reports: list[tuple[AckReport, list[Any]]] = [(NO_ANSWERS, [])] * children
+        if not children:
+            done(NO_ANSWERS, [])
+
+    def of(self, number: int) -> Callable[[AckReport, list[Any]], None]:
+        """Return what a child calls, once."""
+
+        def done(report: AckReport, responses: list[Any]) -> None:
+            self._reports[number] = report, responses
+            self._missing -= 1
+            if not self._missing:
+                self._finish()
+
+        return done
+
+    def _finish(self) -> None:
+        reports = [report for report, _ in self._reports]
+        silent = [report.servers_timed_out for report in reports]
+        known = [servers for servers in silent if servers is not None]
+        together = AckReport(
+            answered={id: each for report in reports for id, each in report.answered.items()},
+            timed_out=tuple([id for report in reports for id in report.timed_out]),
+            gone=tuple([id for report in reports for id in report.gone]),
+            others=tuple([each for report in reports for each in report.others]),
+            others_timed_out=sum(report.others_timed_out for report in reports),
+            # The servers of one child are those of the next: the most that were silent in any.
+            servers_timed_out=max(known) if len(known) == len(silent) else None,
+        )
+        self._done(together, [each for _, responses in self._reports for each in responses])
 
 
 async def _fetch(asked: list[Awaitable[FetchedSockets]]) -> FetchedSockets:
