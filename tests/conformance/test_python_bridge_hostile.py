@@ -377,4 +377,7 @@ async def test_children_of_dynamic_namespaces_and_recovery_work_with_a_bridge(
     await client.disconnect()
     await eventually(lambda: not parent.children)
     assert [*bridge._adapters] == ["/"]
+    assert (bridge.health.ok, io.metrics.adapter) == (True, bridge.health)
+    await adapter.subscriber.close()
+    assert (bridge.health.listening, bridge.health.publishing) == (False, True)
     await io.close()

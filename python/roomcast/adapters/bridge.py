@@ -42,6 +42,7 @@ from roomcast.errors import UsageError
 from roomcast.events import EventEmitter
 from roomcast.logs import Once, printable
 from roomcast.server.adapter import Adapter, AdapterFactory, BroadcastOptions
+from roomcast.server.metrics import MeasuredAdapter
 from roomcast.server.recoverable import SessionAwareAdapter
 
 if TYPE_CHECKING:
@@ -143,14 +144,24 @@ class PythonSocketIOBridge(EventEmitter):
 
     @property
     def health(self) -> AdapterHealth:
-        """How the node stands with the channel at this moment."""
+        """How the node stands at this moment with the channel, and with what its adapter needs: well if it does with both."""
         listening = self._subscriber.listening
         now = self._loop.time() if self._loop is not None else 0.0
-        return AdapterHealth(
+        own = AdapterHealth(
             listening=listening,
             publishing=self._publisher.connected,
             deaf_for=0.0 if listening else now - self._deaf_since,
             queued=self._publisher.size,
+        )
+        inner: object = self._inner
+        if not isinstance(inner, MeasuredAdapter):
+            return own
+        other = inner.health
+        return AdapterHealth(
+            listening=own.listening and other.listening,
+            publishing=own.publishing and other.publishing,
+            deaf_for=max(own.deaf_for, other.deaf_for),
+            queued=own.queued + other.queued,
         )
 
     async def start(self) -> None:
