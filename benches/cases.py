@@ -1,12 +1,15 @@
 """The packets that every codec benchmark encodes and decodes, for every peer the same.
 
 A case knows the value a user emits and the messages that a JavaScript client sends for it. The wire form is written here
-with `json`, not with any of the codecs that are measured, so that it can also judge their answers.
+with `json`, not with any of the codecs that are measured, so that it can also judge their answers; in MessagePack by the library
+`msgpack`, for want of another one.
 """
 
 import json
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgpack
 
 from roomcast.types import PacketType
 
@@ -46,6 +49,7 @@ class Case:
         text: The Socket.IO packet, without the type digit of Engine.IO.
         attachments: What follows the text.
         stripped: The data with placeholders for its bytes.
+        packed: The packet in MessagePack.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Case:
     text: str = field(init=False)
     attachments: list[bytes] = field(init=False)
     stripped: Any = field(init=False)
+    packed: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         attachments: list[bytes] = []
@@ -72,8 +77,14 @@ class Case:
             "text": head + part,
             "attachments": attachments,
             "stripped": stripped,
+            "packed": msgpack.packb(self.fields()),
         }.items():
             object.__setattr__(self, name, value)
+
+    def fields(self) -> dict[str, Any]:
+        """Return what a packet in MessagePack is made of, in the order of JavaScript's clients."""
+        id_ = {} if self.id is None else {"id": self.id}
+        return {"type": int(self.type), "data": self.data, **id_, "nsp": self.nsp}
 
 
 def document(size: int) -> list[dict[str, Any]]:

@@ -3,88 +3,22 @@
 import base64
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
 import orjson
-from socketio import msgpack_packet, packet as json_packet  # type: ignore[import-untyped]  # it has no types
 
 from cases import Case
-from ours import DECODERS, ENCODERS, Peer, decoded, encoded, renewal
+from ours import DECODERS, ENCODERS, Peer
+from packets import MsgPackPacket, OrjsonPacket, Packet, packet_decode, packet_encode
 from timing import Call
 
 __all__ = ["PEERS", "Node"]
 
 NODE: Final = Path(__file__).with_name("node")
-
-
-Packet: Final[Any] = json_packet.Packet
-MsgPackPacket: Final[Any] = msgpack_packet.MsgPackPacket
-
-
-class OrjsonPacket(json_packet.Packet):  # type: ignore[misc]  # it has no types
-    """The packet that python-socketio uses when it is given orjson as its `json`."""
-
-    json = SimpleNamespace(
-        loads=orjson.loads, dumps=lambda value, **_: orjson.dumps(value).decode()
-    )
-
-
-def _packet_encode(packet: Any) -> Callable[[Case], Peer]:
-    def make(case: Case) -> Peer:
-        type_, nsp, number = int(case.type), case.nsp, case.id
-
-        def call(data: Any) -> Any:
-            return packet(type_, data=data, namespace=nsp, id=number).encode()
-
-        if packet is MsgPackPacket:  # a format of its own, with bytes in it: read back
-
-            def unpacked(wire: bytes) -> object:
-                back = packet(encoded_packet=wire)
-                return decoded(back.packet_type, back.namespace, back.id, back.data)
-
-            return Peer(
-                Call(call, case.data), unpacked, decoded(case.type, case.nsp, case.id, case.data)
-            )
-
-        def parts(wire: str | list[Any]) -> object:
-            return encoded(wire, []) if isinstance(wire, str) else encoded(wire[0], wire[1:])
-
-        return Peer(Call(call, case.data), parts, encoded(case.text, case.attachments))
-
-    return make
-
-
-def _packet_decode(packet: Any) -> Callable[[Case], Peer]:
-    def make(case: Case) -> Peer:
-        attachments = case.attachments
-
-        def single(message: str | bytes) -> Any:
-            return packet(encoded_packet=message)
-
-        def binary(message: str) -> Any:
-            result = packet(encoded_packet=message)
-            for attachment in attachments:
-                result.add_attachment(attachment)
-            return result
-
-        if packet is MsgPackPacket:
-            wire = packet(int(case.type), data=case.data, namespace=case.nsp, id=case.id).encode()
-            call = Call(single, wire)
-        else:
-            call = Call(binary if attachments else single, case.text, renewal(case))
-        return Peer(
-            call,
-            lambda packet: decoded(
-                packet.packet_type, packet.namespace or "/", packet.id, packet.data
-            ),
-            decoded(case.type, case.nsp, case.id, case.data),
-        )
-
-    return make
 
 
 def _msgspec_encode(case: Case) -> Peer:
@@ -117,28 +51,36 @@ PEERS: Final[dict[str, dict[str, Callable[[Case], Peer]]]] = {
     "encode": ENCODERS
     | {
         "msgspec": _msgspec_encode,
-        "python-socketio": _packet_encode(Packet),
-        "python-socketio, orjson": _packet_encode(OrjsonPacket),
-        "python-socketio, msgpack": _packet_encode(MsgPackPacket),
+        "python-socketio": packet_encode(Packet),
+        "python-socketio, orjson": packet_encode(OrjsonPacket),
+        "python-socketio, msgpack": packet_encode(MsgPackPacket),
     },
     "decode": DECODERS
     | {
         "orjson, from str": _orjson_text,
         "msgspec": _msgspec_decode,
-        "python-socketio": _packet_decode(Packet),
-        "python-socketio, orjson": _packet_decode(OrjsonPacket),
-        "python-socketio, msgpack": _packet_decode(MsgPackPacket),
+        "python-socketio": packet_decode(Packet),
+        "python-socketio, orjson": packet_decode(OrjsonPacket),
+        "python-socketio, msgpack": packet_decode(MsgPackPacket),
     },
 }
 """By operation and name, how to make the peer for a case. Bare JSON libraries get the data without its bytes."""
 
 
 class Node:
-    """socket.io-parser in a child process that times one sample whenever it is asked to."""
+    """A parser in a child process that times one sample whenever it is asked to.
 
-    def __init__(self) -> None:
+    Args:
+        parser: The package.
+    """
+
+    def __init__(self, parser: str) -> None:
         self._process = subprocess.Popen(
-            ["node", "codec.js"], cwd=NODE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ["node", "codec.js", parser],
+            cwd=NODE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.pid = self._process.pid
         self.versions: dict[str, str] = self._ask({"do": "versions"})
@@ -151,8 +93,17 @@ class Node:
         stdin.flush()
         return json.loads(stdout.readline())
 
-    def prepare(self, case: Case, operation: str, milliseconds: float) -> bool:
-        """Get ready to time a case, warmed up; return whether the answer is right."""
+    def prepare(
+        self, case: Case, operation: str, messages: Sequence[str | bytes], milliseconds: float
+    ) -> Any:
+        """Get ready to time a case, warmed up; return the answer: messages, or type, namespace, id and data.
+
+        Args:
+            case: The case.
+            operation: ``encode`` or ``decode``.
+            messages: What is decoded.
+            milliseconds: What a sample takes.
+        """
         answer = self._ask(
             {
                 "do": "prepare",
@@ -164,16 +115,13 @@ class Node:
                     "id": case.id,
                     "data": _to_base64(case.data),
                 },
-                "text": case.text,
-                "attachments": _to_base64(case.attachments),
+                "messages": _to_base64(list(messages)),
             }
         )
         if operation == "encode":
-            text, *attachments = _from_base64(answer)
-            return encoded(text, attachments) == encoded(case.text, case.attachments)
+            return _from_base64(answer)
         packet = _from_base64(answer)
-        got = decoded(packet["type"], packet["nsp"], packet.get("id"), packet["data"])
-        return got == decoded(case.type, case.nsp, case.id, case.data)
+        return packet["type"], packet["nsp"], packet.get("id"), packet["data"]
 
     def time(self) -> float:
         """Take one sample of what was prepared last, in nanoseconds a call."""

@@ -1,10 +1,9 @@
 """Tables and pictures of what is in results/: python benches/report.py.
 
-It writes codec.md and codec.svg, and rooms.md and rooms.svg where there is a rooms.json, and prints the tables that hold
-the targets.
+It writes a page and a picture for each suite that has results, and prints the tables that hold the targets.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from cases import CASES
@@ -15,6 +14,8 @@ from timing import Spread
 SOCKETIO: Final = "python-socketio"
 FLOOR: Final = "orjson"
 NODE: Final = "Node.js socket.io-parser"
+SMALL: Final = ("small", "small-id", "ack", "connect")
+"""Cases whose time is that of a packet, not of its data."""
 
 
 class Target(NamedTuple):
@@ -109,6 +110,38 @@ def targets_table(results: Results, operation: str) -> str:
     return _table(head, rows)
 
 
+class Ratio(NamedTuple):
+    """A column of ratios, and what is promised of them.
+
+    Attributes:
+        peer: Who is divided.
+        base: By whom.
+        least: What the median should reach, by case; without an entry nothing was promised.
+    """
+
+    peer: str
+    base: str
+    least: Mapping[str, float]
+
+
+def ratios_table(results: Results, suite: str, operation: str, ratios: Sequence[Ratio]) -> str:
+    """Return ratios, a line for each case, with what they should reach and whether they do."""
+    rows = []
+    for name, case in CASES.items():
+        group = results.groups[f"{suite}/{operation}/{name}"]
+        row, missed = [case.title], []
+        for ratio in ratios:
+            times = group.times(ratio.peer, ratio.base)
+            least = ratio.least.get(name)
+            row += [_times(times), "" if least is None else f"≥ {least:g}"]
+            if least is not None and times.median < least:
+                shortfall = least / times.median - 1
+                missed.append(f"{ratio.peer} ÷ {ratio.base} by {shortfall:.1%}")
+        rows.append([*row, "missed: " + ", ".join(missed) if missed else "met"])
+    columns = [word for ratio in ratios for word in (f"{ratio.peer} ÷ {ratio.base}", "target")]
+    return _table((operation, *columns, "verdict"), rows)
+
+
 def nanoseconds_table(head: str, groups: dict[str, Group]) -> str:
     """Return the medians of all peers, a line for each group."""
     peers = list(dict.fromkeys(peer for group in groups.values() for peer in group.samples))
@@ -137,12 +170,7 @@ def origin(results: Results) -> str:
 
 def codec(results: Results) -> None:
     """Write the codec's page and picture."""
-    panels = {
-        operation: {
-            case.title: results.groups[f"codec/{operation}/{name}"] for name, case in CASES.items()
-        }
-        for operation in ("encode", "decode")
-    }
+    panels = _panels(results, "codec")
     tables = [targets_table(results, operation) for operation in panels]
     page = [
         "# Codec",
@@ -166,6 +194,93 @@ def codec(results: Results) -> None:
     print("\n\n".join(tables))
 
 
+def _panels(results: Results, suite: str) -> dict[str, dict[str, Group]]:
+    return {
+        operation: {
+            case.title: results.groups[f"{suite}/{operation}/{name}"]
+            for name, case in CASES.items()
+        }
+        for operation in ("encode", "decode")
+    }
+
+
+def compat(results: Results) -> None:
+    """Write the page and the picture of the packet for python-socketio."""
+    ours, theirs = f"{OURS}, orjson", f"{SOCKETIO}, orjson"
+    faster = dict.fromkeys(CASES, 1.0)
+    ratios = (
+        Ratio(SOCKETIO, OURS, faster | dict.fromkeys(SMALL, 5.0)),
+        Ratio(theirs, OURS, {}),
+        Ratio(theirs, ours, {}),
+    )
+    panels = _panels(results, "compat")
+    tables = [ratios_table(results, "compat", operation, ratios) for operation in panels]
+    how = (
+        "`roomcast.compat.Packet` beside `socketio.packet.Packet`, called alike: `Packet(type, data=…, namespace=…, id=…).encode()`; and "
+        '`Packet(encoded_packet=…)`, `add_attachment` for each attachment, type, namespace, id and data read. "orjson": with orjson as '
+        "the option `json=`, which roomcast's packet honours: then it writes and reads the payload. Ratios are medians over the rounds of a "
+        "run, with their quartiles; both sides of a ratio are of one round."
+    )
+    page = [
+        "# Packets for python-socketio",
+        f"Written by report.py. {origin(results)}",
+        how,
+        *tables,
+        "Nanoseconds a call, medians. `*`: the answer was wrong. orjson alone does only the JSON part.",
+        *(nanoseconds_table(operation, groups) for operation, groups in panels.items()),
+    ]
+    (FOLDER / "compat.md").write_text("\n\n".join(page) + "\n")
+    plot(
+        FOLDER / "compat.svg",
+        panels,
+        [FLOOR, SOCKETIO, theirs, ours],
+        {
+            FLOOR: "orjson, the JSON part alone",
+            theirs: "python-socketio with orjson",
+            ours: "roomcast with orjson",
+        },
+    )
+    print("\n\n".join(tables))
+
+
+def msgpack(results: Results) -> None:
+    """Write the page and the picture of packets in MessagePack."""
+    theirs, node, floor = "roomcast.compat", "Node.js socket.io-msgpack-parser", "ormsgpack"
+    twice, faster = dict.fromkeys(CASES, 2.0), dict.fromkeys(CASES, 1.0)
+    ratios = (
+        Ratio(SOCKETIO, OURS, twice),
+        Ratio(SOCKETIO, theirs, twice),
+        Ratio(node, OURS, faster),
+        Ratio(node, theirs, faster),
+        Ratio(SOCKETIO, floor, {}),
+    )
+    panels = _panels(results, "msgpack")
+    tables = [ratios_table(results, "msgpack", operation, ratios) for operation in panels]
+    how = (
+        'roomcast: `roomcast.msgpack`, the parser of a server or client, `encode(Packet(…))` and `feed`; "roomcast server" is the call of an '
+        "emit. roomcast.compat: `roomcast.compat.MsgPackPacket` in the place of python-socketio's, which has the C extension of `msgpack`; both are "
+        "called as an application of python-socketio calls them, their attributes read. The libraries alone write and read the map that a "
+        "packet is: no packet, no checks. Ratios are medians over the rounds of a run, with their quartiles; both sides of a ratio are of one "
+        "round. The last ratio is what would be gained by a packet that costs nothing, around the fastest library that makes what Python has."
+    )
+    page = [
+        "# Packets in MessagePack",
+        f"Written by report.py. {origin(results)}",
+        how,
+        *tables,
+        "Nanoseconds a call, medians. `*`: the answer was wrong.",
+        *(nanoseconds_table(operation, groups) for operation, groups in panels.items()),
+    ]
+    (FOLDER / "msgpack.md").write_text("\n\n".join(page) + "\n")
+    plot(
+        FOLDER / "msgpack.svg",
+        panels,
+        [floor, SOCKETIO, node, theirs],
+        {floor: "ormsgpack, the library alone", theirs: "roomcast.compat.MsgPackPacket"},
+    )
+    print("\n\n".join(tables))
+
+
 def rooms(results: Results) -> None:
     """Write the page and the picture of rooms, a line for each group."""
     groups = {name.removeprefix("rooms/"): group for name, group in results.groups.items()}
@@ -181,7 +296,13 @@ def rooms(results: Results) -> None:
 
 def main() -> None:
     """Write what there are results for."""
-    for name, write in (("codec", codec), ("rooms", rooms)):
+    suites: dict[str, Callable[[Results], None]] = {
+        "codec": codec,
+        "compat": compat,
+        "msgpack": msgpack,
+        "rooms": rooms,
+    }
+    for name, write in suites.items():
         path = FOLDER / f"{name}.json"
         if path.exists():
             write(Results.load(path))

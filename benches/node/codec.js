@@ -1,12 +1,15 @@
-// Times socket.io-parser for bench_codec.py: a question per line of the input, an answer per line of the output.
-//   {do: "versions"}                                                   the versions of what is timed
-//   {do: "prepare", operation, milliseconds, packet, text, attachments}  the answer of one call
-//   {do: "time"}                                                       nanoseconds a call, one sample; the first time warm
+// Times a parser for bench_codec.py and bench_msgpack.py: node codec.js PACKAGE. A question per line of the input, an answer
+// per line of the output.
+//   {do: "versions"}                                            the versions of what is timed
+//   {do: "prepare", operation, milliseconds, packet, messages}  the answer of one call
+//   {do: "time"}                                                nanoseconds a call, one sample; the first time warm
 // Bytes are {base64: …} in both directions.
 "use strict";
 const fs = require("fs");
 const path = require("path");
-const { Decoder, Encoder } = require("socket.io-parser");
+
+const PACKAGE = process.argv[2];
+const { Decoder, Encoder } = require(PACKAGE);
 
 const WARM_UP = 2e8; // nanoseconds; V8 has optimised a function well before
 
@@ -26,17 +29,16 @@ const toBase64 = (value) => {
 const calls = {
   encode({ packet }) {
     const encoder = new Encoder();
-    const { type, nsp, data } = packet;
-    const id = packet.id === null ? undefined : packet.id;
+    const { type, nsp, id, data } = packet;
+    if (id === null) return () => encoder.encode({ type, nsp, data });
     return () => encoder.encode({ type, nsp, id, data });
   },
-  decode({ text, attachments }) {
+  decode({ messages }) {
     const decoder = new Decoder();
     let packet;
     decoder.on("decoded", (decoded) => (packet = decoded));
     return () => {
-      decoder.add(text);
-      for (const attachment of attachments) decoder.add(attachment);
+      for (const message of messages) decoder.add(message);
       return packet;
     };
   },
@@ -60,9 +62,9 @@ const warmUp = () => {
 const answers = {
   versions: () => ({
     "Node.js": process.version.slice(1),
-    "socket.io-parser": JSON.parse(
-      // not through require: the package does not export it
-      fs.readFileSync(path.join(__dirname, "node_modules/socket.io-parser/package.json"), "utf8"),
+    [PACKAGE]: JSON.parse(
+      // not through require: the package need not export it
+      fs.readFileSync(path.join(__dirname, "node_modules", PACKAGE, "package.json"), "utf8"),
     ).version,
   }),
   prepare(question) {
