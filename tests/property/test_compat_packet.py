@@ -241,8 +241,17 @@ def check(ours: Any, theirs: Any, said: Any, compare: Any = same) -> bool:
     return True
 
 
+class OtherJson(Packet):
+    json = json
+
+
+class TheirsWithOtherJson(reference.Packet):
+    json = json
+
+
 CLASSES: Final = {
     "json": (Packet, reference.Packet, text, same_text),
+    "json=": (OtherJson, TheirsWithOtherJson, text, same),
     "msgpack": (MsgPackPacket, msgpack_packet.MsgPackPacket, message, same),
 }
 

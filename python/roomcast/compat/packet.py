@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any, ClassVar, Final
 
 from roomcast._core import (
+    CompatMsgPackPacket,
     CompatPacket,
     Decoder,
     Encoder,
@@ -57,7 +58,11 @@ class Packet(CompatPacket):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        below = cls.__mro__[: cls.__mro__.index(Packet)]
+        below = [
+            base
+            for base in cls.__mro__[: cls.__mro__.index(Packet)]
+            if base is not CompatMsgPackPacket  # which the core knows
+        ]
         cls._is_customised = any(name in base.__dict__ for base in below for name in HOOKS)
 
     @classmethod

@@ -1,4 +1,4 @@
-//! Appending strings and numbers with one look at the capacity each.
+//! Appending strings and numbers, of JSON and of MessagePack, with one look at the capacity each.
 //!
 //! The second and last room for `unsafe`, beside `py/buffers.rs`. A safe `Vec` looks at its capacity for every piece of
 //! eight bytes, and calls `memcpy` for every other length. Measured on 100 kB of records, together with the one copy of
@@ -170,8 +170,36 @@ pub fn key(out: &mut Vec<u8>, bytes: &[u8], first: bool) {
 /// Append a few bytes that need no escapes.
 #[inline]
 pub fn short(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.reserve(bytes.len() + SLACK);
-    let (start, mut at) = (out.as_mut_ptr(), out.len());
+    behind(out, [], bytes);
+}
+
+/// Append a byte, and a few bytes behind it.
+#[inline]
+pub fn short_behind(out: &mut Vec<u8>, first: u8, bytes: &[u8]) {
+    behind(out, [first], bytes);
+}
+
+/// Append a marker and a number of fixed size behind it.
+#[inline]
+pub fn marked<const N: usize>(out: &mut Vec<u8>, marker: u8, number: [u8; N]) {
+    out.reserve(1 + N);
+    let (start, at) = (out.as_mut_ptr(), out.len());
+    // SAFETY: room was made above.
+    unsafe { put(start, at, [marker]) };
+    // SAFETY: as above.
+    unsafe { put(start, at + 1, number) };
+    // SAFETY: everything up to here is written.
+    unsafe { out.set_len(at + 1 + N) };
+}
+
+/// Append a piece of fixed size, and a few bytes behind it.
+#[inline]
+fn behind<const N: usize>(out: &mut Vec<u8>, first: [u8; N], bytes: &[u8]) {
+    out.reserve(N + bytes.len() + SLACK);
+    let (start, at) = (out.as_mut_ptr(), out.len());
+    // SAFETY: room was made above.
+    unsafe { put(start, at, first) };
+    let mut at = at + N;
     let mut rest = bytes;
     while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
         // SAFETY: room was made above.

@@ -46,6 +46,21 @@ pub fn tail_word(bytes: &[u8]) -> u64 {
     }
 }
 
+/// Whether all bytes are ASCII. The plain twin is the library's own, which is made for longer texts.
+#[inline]
+pub fn is_ascii(bytes: &[u8]) -> bool {
+    if bytes.len() > 64 {
+        return bytes.is_ascii();
+    }
+    let mut seen = 0;
+    let mut rest = bytes;
+    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
+        seen |= u64::from_le_bytes(*chunk);
+        rest = tail;
+    }
+    (seen | tail_word(rest)) & 0x8080_8080_8080_8080 == 0
+}
+
 /// Find where the plain part of a string ends: before a quote, a backslash or a control character.
 ///
 /// The plain twin is `plain_run` in the tests.
@@ -192,6 +207,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn is_ascii_is_that_of_the_library(mut bytes in prop::collection::vec(0u8..0x80, 0..80), place: prop::sample::Index) {
+            prop_assert!(is_ascii(&bytes));
+            if !bytes.is_empty() {
+                let place = place.index(bytes.len());
+                bytes[place] |= 0x80;
+                prop_assert!(!is_ascii(&bytes));
+            }
+        }
+
         #[test]
         fn run_is_the_plain_run(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(run(&bytes), plain_run(&bytes));

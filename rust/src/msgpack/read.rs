@@ -10,6 +10,7 @@ use rmp::Marker;
 
 use crate::error::{PacketError, PacketErrorKind};
 use crate::json::read::Text;
+use crate::json::scan;
 use crate::limits::Limits;
 
 /// Makes values out of what the reader finds.
@@ -31,6 +32,8 @@ pub trait Builder {
     fn float(&mut self, value: f64) -> Result<Self::Value, Self::Error>;
     /// Make a string.
     fn string(&mut self, text: Text<'_>) -> Result<Self::Value, Self::Error>;
+    /// Make a string of bytes that are ASCII.
+    fn ascii_string(&mut self, bytes: &[u8]) -> Result<Self::Value, Self::Error>;
     /// Learn that the text of the string or key that is made next holds a lone surrogate, which has become U+FFFD.
     fn lone_surrogate(&mut self) {}
     /// Make bytes.
@@ -45,6 +48,8 @@ pub trait Builder {
     ) -> Result<Self::Value, Self::Error>;
     /// Make a key of a map.
     fn key(&mut self, text: Text<'_>) -> Result<Self::Value, Self::Error>;
+    /// Make a key of bytes that are ASCII.
+    fn ascii_key(&mut self, bytes: &[u8]) -> Result<Self::Value, Self::Error>;
     /// Make a key that was no string.
     fn other_key(&mut self, key: Self::Value, offset: usize) -> Result<Self::Value, Self::Error>;
     /// Make a list of its items.
@@ -233,7 +238,11 @@ impl<'a, 'b, B: Builder> Reader<'a, 'b, B> {
             Marker::FixNeg(value) => self.builder.integer(value.into()),
             Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
                 let bytes = self.string_bytes(marker)?.unwrap_or_default();
-                self.text(bytes, B::string)
+                if scan::is_ascii(bytes) {
+                    self.builder.ascii_string(bytes)
+                } else {
+                    self.text(bytes, B::string)
+                }
             }
             Marker::FixArray(length) => self.items(length.into(), depth),
             Marker::Array16 => {
@@ -359,14 +368,11 @@ impl<'a, 'b, B: Builder> Reader<'a, 'b, B> {
         self.builder.extension(code, data, fixed, self.at)
     }
 
-    /// Make something of the bytes of a string.
-    #[inline]
+    /// Make something of the bytes of a string that are not all ASCII.
+    #[inline(never)]
     fn text(&mut self, bytes: &[u8], make: Make<B>) -> Result<B::Value, B::Error> {
         match simdutf8::basic::from_utf8(bytes) {
-            Ok(text) => {
-                let ascii = text.is_ascii();
-                make(self.builder, Text { text, ascii })
-            }
+            Ok(text) => make(self.builder, Text { text, ascii: false }),
             Err(_) => match without_surrogates(bytes) {
                 Some(text) => {
                     self.builder.lone_surrogate();
@@ -413,6 +419,9 @@ impl<'a, 'b, B: Builder> Reader<'a, 'b, B> {
         let start = self.at;
         let marker = self.marker()?;
         if let Some(bytes) = self.string_bytes(marker)? {
+            if scan::is_ascii(bytes) {
+                return self.builder.ascii_key(bytes);
+            }
             return self.text(bytes, B::key);
         }
         self.at = start;

@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
 use crate::json::{scan, write};
+use crate::msgpack::write as pack;
 
 /// The exact types that the encoder knows, told apart by comparing pointers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -348,6 +349,43 @@ pub(super) fn write_leaf(out: &mut Vec<u8>, value: &Bound<'_, PyAny>) -> bool {
     true
 }
 
+/// Write a value in MessagePack that holds no others and whose form needs nobody's help; return whether it was one.
+///
+/// No Python code runs in here, so a borrowed reference is enough.
+#[expect(clippy::inline_always, reason = "it is the body of two hot loops")]
+#[inline(always)]
+pub(super) fn pack_leaf(out: &mut Vec<u8>, value: &Bound<'_, PyAny>) -> bool {
+    match kind(value) {
+        Kind::Str => {
+            // SAFETY: `kind` has looked at the exact type.
+            let string = unsafe { value.cast_unchecked::<PyString>() };
+            match chars(string) {
+                Chars::Ascii(bytes) if u32::try_from(bytes.len()).is_ok() => {
+                    pack::string(out, bytes);
+                }
+                _ => return false,
+            }
+        }
+        Kind::Int => {
+            // SAFETY: `kind` has looked at the exact type.
+            let integer = unsafe { value.cast_unchecked::<PyInt>() };
+            let Some(small) = small_integer(integer) else {
+                return false;
+            };
+            pack::integer(out, small);
+        }
+        Kind::Float => {
+            // SAFETY: `kind` has looked at the exact type.
+            let float = unsafe { value.cast_unchecked::<PyFloat>() };
+            pack::float(out, float_value(float));
+        }
+        Kind::Bool => pack::boolean(out, value.is(PyBool::new(value.py(), true))),
+        Kind::None => pack::nil(out),
+        _ => return false,
+    }
+    true
+}
+
 /// An entry of a dict that is left to the caller.
 pub(super) struct Entry<'py> {
     pub(super) key: Bound<'py, PyAny>,
@@ -367,23 +405,40 @@ impl<'a, 'py> Entries<'a, 'py> {
         Self { dict, position: 0 }
     }
 
-    /// The next entry, as references of its own.
-    pub(super) fn next(&mut self) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    /// Write entries in MessagePack whose name and value are leaves, at most so many, which goes down; return the next one that is
+    /// something else, as references of its own, with `has_key` as in `next_after_leaves`. The plain twin is the walker with its
+    /// entries one by one, in the tests the library `msgpack`.
+    pub(super) fn next_after_packed_leaves(
+        &mut self,
+        out: &mut Vec<u8>,
+        left: &mut usize,
+    ) -> Option<Entry<'py>> {
         let py = self.dict.py();
-        let mut key = std::ptr::null_mut();
-        let mut value = std::ptr::null_mut();
-        let (dict, position) = (self.dict.as_ptr(), &raw mut self.position);
-        // SAFETY: the dict is alive; the three pointers are valid for writes. Each call looks at the dict anew, so a dict that
-        // changed in between gives other entries, never freed ones.
-        let found = unsafe { ffi::PyDict_Next(dict, position, &raw mut key, &raw mut value) };
-        if found == 0 {
-            return None;
+        while *left > 0 {
+            let mut key = std::ptr::null_mut();
+            let mut value = std::ptr::null_mut();
+            let (dict, position) = (self.dict.as_ptr(), &raw mut self.position);
+            // SAFETY: as in `next_after_leaves`.
+            let found = unsafe { ffi::PyDict_Next(dict, position, &raw mut key, &raw mut value) };
+            if found == 0 {
+                return None;
+            }
+            *left -= 1;
+            // SAFETY: borrowed from the dict a moment ago, and no Python code runs before the next round.
+            let key = unsafe { Borrowed::from_ptr(py, key) };
+            // SAFETY: as above.
+            let value = unsafe { Borrowed::from_ptr(py, value) };
+            let has_key = kind(&key) == Kind::Str && pack_leaf(out, &key);
+            if has_key && pack_leaf(out, &value) {
+                continue;
+            }
+            return Some(Entry {
+                key: key.to_owned(),
+                value: value.to_owned(),
+                has_key,
+            });
         }
-        // SAFETY: borrowed from the dict a moment ago, and nothing has run since.
-        let key = unsafe { Borrowed::from_ptr(py, key) };
-        // SAFETY: as above.
-        let value = unsafe { Borrowed::from_ptr(py, value) };
-        Some((key.to_owned(), value.to_owned()))
+        None
     }
 
     /// Write entries with an ASCII name and a leaf as value; return the next one that is something else, as references of
@@ -457,6 +512,32 @@ pub(super) fn next_item_after_leaves<'py>(
             out.push(b',');
         }
         if !write_leaf(out, &item) {
+            return Some(item.to_owned());
+        }
+        *index += 1;
+    }
+}
+
+/// Write items of a list that are leaves in MessagePack, from `index` on and up to `end`; return the next one that is something
+/// else, as a reference of its own. `index` is then its index, or where the list has turned out to end.
+#[inline]
+pub(super) fn next_item_after_packed_leaves<'py>(
+    list: &Bound<'py, PyList>,
+    index: &mut usize,
+    end: usize,
+    out: &mut Vec<u8>,
+) -> Option<Bound<'py, PyAny>> {
+    loop {
+        // SAFETY: a list, kept alive by the reference. Looked at in every round: a hook may have changed the list.
+        let length = unsafe { ffi::PyList_GET_SIZE(list.as_ptr()) }.cast_unsigned();
+        if *index >= length.min(end) {
+            return None;
+        }
+        // SAFETY: the index was checked against the length, and nothing has run since.
+        let item = unsafe { ffi::PyList_GET_ITEM(list.as_ptr(), index.cast_signed()) };
+        // SAFETY: borrowed from the list a moment ago, and no Python code runs before the next round.
+        let item = unsafe { Borrowed::from_ptr(list.py(), item) };
+        if !pack_leaf(out, &item) {
             return Some(item.to_owned());
         }
         *index += 1;

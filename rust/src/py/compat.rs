@@ -16,6 +16,8 @@ use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple};
 
 use super::buffers::{self, Chars, Kind, Shape};
 use super::compat_data::{data_is_binary, reconstruct_binary};
+use super::compat_json;
+use super::compat_msgpack::CompatMsgPackPacket;
 use super::decode::PyBuilder;
 use super::decoder::SMALL_PAYLOAD;
 use super::encode::Walker;
@@ -24,7 +26,7 @@ use crate::json::{read, write};
 use crate::limits::Limits;
 
 /// Room in front of namespace, id and payload: the type, ten digits of attachments, `-`.
-const MARGIN: usize = 12;
+pub(super) const MARGIN: usize = 12;
 
 /// Digits of attachments that python-socketio reads.
 const MAX_COUNT_DIGITS: usize = 10;
@@ -79,7 +81,7 @@ impl<'py> FromPyObject<'_, 'py> for Given<'py> {
 }
 
 /// The value of an exact `int` of 64 bits.
-fn small_number(value: &Bound<'_, PyAny>) -> Option<i64> {
+pub(super) fn small_number(value: &Bound<'_, PyAny>) -> Option<i64> {
     if buffers::kind(value) == Kind::Int {
         value.cast::<PyInt>().ok().and_then(buffers::small_integer)
     } else {
@@ -111,15 +113,21 @@ fn is_customised(packet: &Bound<'_, CompatPacket>) -> PyResult<bool> {
     is_set(packet, pyo3::intern!(packet.py(), "_is_customised"))
 }
 
-/// Whether the JSON module of a packet is our own.
-fn has_own_json(packet: &Bound<'_, CompatPacket>) -> PyResult<bool> {
+/// Whether a packet of a type has attachments.
+pub(super) fn is_binary(packet_type: u8) -> bool {
+    matches!(i64::from(packet_type), BINARY_EVENT | BINARY_ACK)
+}
+
+/// The JSON module of a packet, unless it is our own.
+fn other_json<'py>(packet: &Bound<'py, CompatPacket>) -> PyResult<Option<Bound<'py, PyAny>>> {
     static JSON: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = packet.py();
     let own = JSON.get_or_try_init(py, || {
         py.import("roomcast.compat.json")
             .map(|module| module.into_any().unbind())
     })?;
-    Ok(packet.getattr(pyo3::intern!(py, "json"))?.is(own))
+    let json = packet.getattr(pyo3::intern!(py, "json"))?;
+    Ok((!json.is(own)).then_some(json))
 }
 
 impl CompatPacket {
@@ -305,7 +313,11 @@ impl CompatPacket {
                             .call_method1(pyo3::intern!(py, "data_is_binary"), (data,))?
                             .is_truthy()?
                 } else {
-                    data_is_binary(data)? && is_set(slf, pyo3::intern!(py, "uses_binary_events"))?
+                    // In MessagePack the class mostly says no, else the data says so sooner than the class.
+                    let uses = || is_set(slf, pyo3::intern!(py, "uses_binary_events"));
+                    (slf.cast::<CompatMsgPackPacket>().is_err() || uses()?)
+                        && data_is_binary(data)?
+                        && uses()?
                 }
             }
         };
@@ -317,6 +329,8 @@ impl CompatPacket {
         {
             let count = if is_customised(slf)? {
                 slf.call_method1(pyo3::intern!(py, "decode"), (encoded,))?
+            } else if let Ok(packet) = slf.cast::<CompatMsgPackPacket>() {
+                CompatMsgPackPacket::decode(packet, &encoded)?
             } else {
                 Self::decode(slf, &encoded)?
             };
@@ -330,9 +344,12 @@ impl CompatPacket {
     fn encode<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let parts = slf.get().parts(py);
-        if has_own_json(slf)?
-            && let Some(written) = write_packet(&parts, || is_customised(slf))?
-        {
+        let written = match other_json(slf)? {
+            None => write_packet(&parts, || is_customised(slf))?,
+            Some(_) if is_customised(slf)? => None,
+            Some(json) => compat_json::write_packet(&parts, &json)?,
+        };
+        if let Some(written) = written {
             return Ok(written);
         }
         lenient!(py, "encode")?.call1((slf,))
@@ -343,11 +360,20 @@ impl CompatPacket {
         encoded_packet: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        if let Ok(text) = encoded_packet.cast_exact::<PyString>()
-            && has_own_json(slf)?
-            && let Some(decoded) = read_packet(text)?
-        {
-            return Ok(slf.get().take(py, decoded));
+        if let Ok(text) = encoded_packet.cast_exact::<PyString>() {
+            if let Some(json) = other_json(slf)? {
+                if let Some((front, payload)) = compat_json::read_front(text) {
+                    let count = slf.get().take(py, front);
+                    if let Some(payload) = payload {
+                        let data = json.call_method1(pyo3::intern!(py, "loads"), (payload,))?;
+                        slf.get()
+                            .replace(py, |fields| &mut fields.data, data.unbind());
+                    }
+                    return Ok(count);
+                }
+            } else if let Some(decoded) = read_packet(text)? {
+                return Ok(slf.get().take(py, decoded));
+            }
         }
         lenient!(py, "decode")?.call1((slf, encoded_packet))
     }
@@ -483,7 +509,7 @@ fn write_packet<'py>(
     else {
         return Ok(None);
     };
-    let has_attachments = matches!(i64::from(packet_type), BINARY_EVENT | BINARY_ACK);
+    let has_attachments = is_binary(packet_type);
     if has_attachments && is_customised()? {
         return Ok(None);
     }
@@ -524,7 +550,7 @@ fn write_packet<'py>(
 }
 
 /// Write namespace and id as they are; return the shape of their text.
-fn write_address(
+pub(super) fn write_address(
     out: &mut Vec<u8>,
     namespace: &Bound<'_, PyAny>,
     id: &Bound<'_, PyAny>,
@@ -546,7 +572,7 @@ fn write_address(
 }
 
 /// Write type and number of attachments into the margin; return where the packet begins.
-fn write_margin(out: &mut [u8], packet_type: u8, attachments: Option<usize>) -> usize {
+pub(super) fn write_margin(out: &mut [u8], packet_type: u8, attachments: Option<usize>) -> usize {
     let mut at = MARGIN;
     let mut push = |byte: u8| {
         at -= 1;
@@ -569,23 +595,23 @@ fn write_margin(out: &mut [u8], packet_type: u8, attachments: Option<usize>) -> 
 }
 
 /// What a text says.
-struct Decoded<'py> {
-    packet_type: i64,
-    attachments: i64,
-    namespace: Bound<'py, PyAny>,
-    id: Option<i64>,
-    data: Bound<'py, PyAny>,
+pub(super) struct Decoded<'py> {
+    pub(super) packet_type: i64,
+    pub(super) attachments: i64,
+    pub(super) namespace: Bound<'py, PyAny>,
+    pub(super) id: Option<i64>,
+    pub(super) data: Bound<'py, PyAny>,
 }
 
 /// What stands in front of a payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Head<'a> {
-    packet_type: i64,
-    attachments: i64,
-    namespace: Option<&'a str>,
-    id: Option<i64>,
+pub(super) struct Head<'a> {
+    pub(super) packet_type: i64,
+    pub(super) attachments: i64,
+    pub(super) namespace: Option<&'a str>,
+    pub(super) id: Option<i64>,
     /// Where the payload begins.
-    payload: usize,
+    pub(super) payload: usize,
 }
 
 /// Read digits, at most so many, where nothing but ASCII follows them; return their value and where they end.
@@ -607,7 +633,7 @@ fn read_digits(bytes: &[u8], start: usize, most: usize) -> Option<(i64, usize)> 
 }
 
 /// Read the head of a packet as python-socketio does, if it has nothing unusual in it.
-fn read_head(text: &str) -> Option<Head<'_>> {
+pub(super) fn read_head(text: &str) -> Option<Head<'_>> {
     let bytes = text.as_bytes();
     let packet_type = bytes.first().filter(|byte| byte.is_ascii_digit())? - b'0';
     let mut at = 1;

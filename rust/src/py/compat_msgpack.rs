@@ -60,7 +60,7 @@ impl CompatMsgPackPacket {
         lenient!(py, "encode_msgpack")?.call1((slf,))
     }
 
-    fn decode<'py>(
+    pub(super) fn decode<'py>(
         slf: &Bound<'py, Self>,
         encoded_packet: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -91,7 +91,7 @@ fn write_packet<'py>(packet: &Bound<'py, CompatPacket>) -> Option<Bound<'py, PyB
         && field(b"data", &data)
         && field(b"nsp", &namespace)
         && (id.is_none() || field(b"id", &id));
-    let out = walker.out.into_vec();
+    let out = walker.out;
     let bytes = written.then(|| PyBytes::new(py, &out));
     scratch::put(out);
     bytes

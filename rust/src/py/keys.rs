@@ -10,7 +10,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::buffers;
+use super::buffers::{self, Chars};
 use crate::json::scan;
 
 /// Places in the table, a power of two. 2 048 is what orjson has; it takes 16 kB and at most 2 048 short strings.
@@ -70,23 +70,33 @@ impl<'py> Keys<'py> {
     /// The string of a text, kept for the next time if it is short and ASCII.
     #[inline]
     pub(super) fn get(&mut self, text: &str, ascii: bool) -> PyResult<Bound<'py, PyString>> {
-        let bytes = text.as_bytes();
-        if !ascii || bytes.len() > MAX_LENGTH || bytes.len() < 2 {
-            return buffers::new_text(self.py, text, ascii);
+        if ascii {
+            self.get_ascii(text.as_bytes())
+        } else {
+            buffers::new_text(self.py, text, ascii)
+        }
+    }
+
+    /// The same for bytes that are ASCII.
+    #[inline]
+    pub(super) fn get_ascii(&mut self, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+        if bytes.len() > MAX_LENGTH || bytes.len() < 2 {
+            return buffers::new_ascii_string(self.py, bytes);
         }
         let Some(table) = &mut self.table else {
-            return buffers::new_text(self.py, text, ascii);
+            return buffers::new_ascii_string(self.py, bytes);
         };
         let index = place(table.seed, bytes);
         let Some(kept) = table.places.get_mut(index) else {
-            return buffers::new_text(self.py, text, ascii);
+            return buffers::new_ascii_string(self.py, bytes);
         };
         if let Some(kept) = kept
-            && buffers::ascii_str(kept.bind(self.py)) == Some(text)
+            && let Chars::Ascii(same) = buffers::chars(kept.bind(self.py))
+            && same == bytes
         {
             return Ok(kept.bind(self.py).clone());
         }
-        let string = buffers::new_text(self.py, text, ascii)?;
+        let string = buffers::new_ascii_string(self.py, bytes)?;
         // Computed once here, it is there for every dict that gets this key.
         string.hash()?;
         // Dropping the old string runs no code: it is an exact `str`.

@@ -5,6 +5,7 @@
 mod buffers;
 mod compat;
 mod compat_data;
+mod compat_json;
 mod compat_msgpack;
 mod decode;
 mod decoder;

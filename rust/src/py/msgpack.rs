@@ -42,20 +42,20 @@ fn write_packet<'py>(
     let mut begin = usize::MAX;
     if has_data {
         write::raw(&mut walker.out, b"\xa4data");
-        begin = walker.out.as_vec().len();
+        begin = walker.out.len();
         walked = match payload {
             Payload::Data(data) => walker.payload(data),
             Payload::Event(event, args) => walker.event(event, args),
         };
     }
-    let written = payload_kind(walker.out.as_vec().get(begin).copied());
+    let written = payload_kind(walker.out.get(begin).copied());
     if let Some(id) = id {
         write::raw(&mut walker.out, b"\xa2id");
         write::unsigned(&mut walker.out, id);
     }
     write::raw(&mut walker.out, b"\xa3nsp");
     let named = walker.payload(nsp.as_any());
-    let out = walker.out.into_vec();
+    let out = walker.out;
     let result = walked
         .and(named)
         .map_err(|failure| failure.into_error(py))

@@ -116,6 +116,15 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
         Ok(buffers::new_text(self.py, text.text, text.ascii)?.into_any())
     }
 
+    #[inline]
+    fn ascii_string(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
+        if self.expects_event {
+            self.expects_event = false;
+            return self.ascii_key(bytes);
+        }
+        Ok(buffers::new_ascii_string(self.py, bytes)?.into_any())
+    }
+
     fn lone_surrogate(&mut self) {
         self.has_lone_surrogate = true;
     }
@@ -155,6 +164,11 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
     #[inline]
     fn key(&mut self, text: Text<'_>) -> PyResult<Self::Value> {
         Ok(self.keys.get(text.text, text.ascii)?.into_any())
+    }
+
+    #[inline]
+    fn ascii_key(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
+        Ok(self.keys.get_ascii(bytes)?.into_any())
     }
 
     fn other_key(&mut self, key: Self::Value, offset: usize) -> PyResult<Self::Value> {

@@ -17,7 +17,7 @@ use super::encode::{Failure, Segment, Walk, at, refuse};
 use super::raw_json::RawJson;
 use crate::json::write::float_key;
 use crate::limits::Limits;
-use crate::msgpack::write::{self, Buffer};
+use crate::msgpack::write;
 
 /// Writes values.
 pub(super) struct Walker<'a, 'py> {
@@ -26,7 +26,7 @@ pub(super) struct Walker<'a, 'py> {
     default: Option<&'a Bound<'py, PyAny>>,
     /// Whether only what the library `msgpack` writes in the same way may be written: anything else ends the walk.
     plain: bool,
-    pub(super) out: Buffer,
+    pub(super) out: Vec<u8>,
 }
 
 /// The class whose objects are extensions.
@@ -58,7 +58,7 @@ impl<'a, 'py> Walker<'a, 'py> {
             limits,
             default,
             plain,
-            out: Buffer::from_vec(out),
+            out,
         }
     }
 
@@ -81,27 +81,23 @@ impl<'a, 'py> Walker<'a, 'py> {
     }
 
     /// Write any value.
+    #[inline]
     pub(super) fn value(&mut self, value: &Bound<'py, PyAny>, depth: u32) -> Walk {
+        if buffers::pack_leaf(&mut self.out, value) {
+            return Ok(());
+        }
+        self.larger(value, depth)
+    }
+
+    /// Write a value that is no leaf.
+    #[inline(never)]
+    fn larger(&mut self, value: &Bound<'py, PyAny>, depth: u32) -> Walk {
         match buffers::kind(value) {
             Kind::Str => match value.cast::<PyString>() {
                 Ok(text) => self.string(text),
                 Err(error) => Err(PyErr::from(error).into()),
             },
             Kind::Int => self.integer(value),
-            Kind::Float => {
-                if let Ok(float) = value.cast::<PyFloat>() {
-                    write::float(&mut self.out, buffers::float_value(float));
-                }
-                Ok(())
-            }
-            Kind::Bool => {
-                write::boolean(&mut self.out, value.is(PyBool::new(self.py, true)));
-                Ok(())
-            }
-            Kind::None => {
-                write::nil(&mut self.out);
-                Ok(())
-            }
             Kind::Dict => self.dict(value, depth),
             Kind::List => self.list(value, depth),
             Kind::Tuple => self.tuple(value, depth),
@@ -109,7 +105,8 @@ impl<'a, 'py> Walker<'a, 'py> {
                 Ok(bytes) => self.binary(bytes.as_bytes()),
                 Err(error) => Err(PyErr::from(error).into()),
             },
-            Kind::Other => self.other(value, depth),
+            // Of these only the last one is left: the others are leaves.
+            Kind::Float | Kind::Bool | Kind::None | Kind::Other => self.other(value, depth),
         }
     }
 
@@ -117,8 +114,8 @@ impl<'a, 'py> Walker<'a, 'py> {
     fn string(&mut self, text: &Bound<'py, PyString>) -> Walk {
         match buffers::chars(text) {
             Chars::Ascii(bytes) => {
-                write::string_length(&mut self.out, length(bytes.len())?);
-                write::raw(&mut self.out, bytes);
+                length(bytes.len())?;
+                write::string(&mut self.out, bytes);
                 Ok(())
             }
             Chars::Latin1(units) => self.wide(units.iter().map(|&unit| u32::from(unit))),
@@ -139,7 +136,7 @@ impl<'a, 'py> Walker<'a, 'py> {
         let chars = codes.map(|code| char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
         let bytes: usize = chars.clone().map(char::len_utf8).sum();
         write::string_length(&mut self.out, length(bytes)?);
-        let out = self.out.as_mut_vec();
+        let out = &mut self.out;
         out.reserve(bytes);
         let mut utf8 = [0; 4];
         for char in chars {
@@ -184,12 +181,14 @@ impl<'a, 'py> Walker<'a, 'py> {
         let depth = self.deeper(depth)?;
         let count = list.len();
         write::array_length(&mut self.out, length(count)?);
-        for index in 0..count {
-            let item = list.get_item(index).map_err(|_| changed())?;
-            self.value(&item, depth)
+        let mut index = 0;
+        let next = buffers::next_item_after_packed_leaves;
+        while let Some(item) = next(list, &mut index, count, &mut self.out) {
+            self.larger(&item, depth)
                 .map_err(|failure| at(failure, Segment::Index(index)))?;
+            index += 1;
         }
-        if list.len() == count {
+        if index == count && list.len() == count {
             Ok(())
         } else {
             Err(changed())
@@ -217,15 +216,16 @@ impl<'a, 'py> Walker<'a, 'py> {
         let count = dict.len();
         write::map_length(&mut self.out, length(count)?);
         let mut entries = buffers::Entries::new(dict);
-        let mut written = 0;
-        while let Some((key, value)) = entries.next() {
-            written += 1;
-            if written > count {
-                break;
+        let mut left = count;
+        while let Some(entry) = entries.next_after_packed_leaves(&mut self.out, &mut left) {
+            if entry.has_key {
+                self.named(&entry.key, &entry.value, depth)?;
+            } else {
+                self.entry(&entry.key, &entry.value, depth)?;
             }
-            self.entry(&key, &value, depth)?;
         }
-        if written == count && dict.len() == count {
+        // A dict that has grown may have entries behind those that were written.
+        if left == 0 && dict.len() == count {
             Ok(())
         } else {
             Err(changed())
@@ -255,6 +255,11 @@ impl<'a, 'py> Walker<'a, 'py> {
         } else {
             self.other_key(key)?;
         }
+        self.named(key, value, depth)
+    }
+
+    /// Write the value of an entry whose key is written.
+    fn named(&mut self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>, depth: u32) -> Walk {
         self.value(value, depth).map_err(|failure| {
             let key = key
                 .str()
@@ -283,8 +288,7 @@ impl<'a, 'py> Walker<'a, 'py> {
                 "a key must be str, int, float, bool or None, not {class}"
             )));
         };
-        write::string_length(&mut self.out, length(text.len())?);
-        write::raw(&mut self.out, text.as_bytes());
+        write::string(&mut self.out, text.as_bytes());
         Ok(())
     }
 

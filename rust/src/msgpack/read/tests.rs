@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::msgpack::write::{self, Buffer};
+use crate::msgpack::write;
 
 /// A value, for tests.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,15 @@ impl Builder for Values {
         assert_eq!(text.ascii, text.text.is_ascii());
         Ok(Value::String(text.text.into()))
     }
+    fn ascii_string(&mut self, bytes: &[u8]) -> Result<Value, PacketError> {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let ascii = bytes.is_ascii();
+        assert!(ascii);
+        self.string(Text { text, ascii })
+    }
+    fn ascii_key(&mut self, bytes: &[u8]) -> Result<Value, PacketError> {
+        self.ascii_string(bytes)
+    }
     fn lone_surrogate(&mut self) {
         self.surrogates += 1;
     }
@@ -80,7 +89,7 @@ fn read_value(bytes: &[u8]) -> Result<Value, PacketErrorKind> {
     read(bytes, &Limits::default(), &mut Values::default()).map_err(|error| error.kind)
 }
 
-fn write_value(out: &mut Buffer, value: &Value) {
+fn write_value(out: &mut Vec<u8>, value: &Value) {
     let length = |length: usize| u32::try_from(length).unwrap();
     match value {
         Value::Nil => write::nil(out),
@@ -150,14 +159,14 @@ fn values() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn what_is_written_is_read(value in values()) {
-        let mut out = Buffer::new();
+        let mut out = Vec::new();
         write_value(&mut out, &value);
         prop_assert_eq!(read_value(out.as_slice()), Ok(value));
     }
 
     #[test]
     fn nothing_shorter_or_longer_is_read(value in values(), cut in any::<prop::sample::Index>()) {
-        let mut out = Buffer::new();
+        let mut out = Vec::new();
         write_value(&mut out, &value);
         let bytes = out.as_slice();
         let cut = cut.index(bytes.len());
@@ -225,7 +234,7 @@ fn depth_and_number_of_values_are_limited() {
 fn lone_surrogates_become_replacements_and_nothing_else_does() {
     let mut values = Values::default();
     let text = |bytes: &[u8], values: &mut Values| {
-        let mut out = Buffer::new();
+        let mut out = Vec::new();
         write::string_length(&mut out, bytes.len() as u32);
         write::raw(&mut out, bytes);
         read(out.as_slice(), &Limits::default(), values).map_err(|error| error.kind)
