@@ -11,7 +11,8 @@ from cluster import CLUSTER
 from growth import GROWTH
 from idle import IDLE
 from polling import POLLING
+from serializer import SERIALIZER
 from stalled import STALLED
 from websockets import WEBSOCKETS
 
-main([POLLING, IDLE, WEBSOCKETS, GROWTH, STALLED, CLIENT, CLUSTER])
+main([POLLING, IDLE, WEBSOCKETS, GROWTH, STALLED, CLIENT, SERIALIZER, CLUSTER])

@@ -63,7 +63,8 @@ def _roomcast(given: argparse.Namespace) -> Any:
 def _socketio(given: argparse.Namespace) -> Any:
     import socketio  # noqa: PLC0415  as above
 
-    io = socketio.AsyncServer(async_mode="asgi", ping_interval=given.ping_interval)
+    options = {"serializer": _serializer(given.serializer)} if given.serializer else {}
+    io = socketio.AsyncServer(async_mode="asgi", ping_interval=given.ping_interval, **options)
 
     @io.event
     async def go(sid, number, size):
@@ -80,6 +81,12 @@ def _socketio(given: argparse.Namespace) -> Any:
         return value
 
     return socketio.ASGIApp(io)
+
+
+def _serializer(name: str) -> Any:
+    from roomcast import compat  # noqa: PLC0415  as above
+
+    return getattr(compat, name)
 
 
 def _uvicorn_alone(_: argparse.Namespace) -> Any:
@@ -127,6 +134,7 @@ def main() -> None:
     )
     parser.add_argument("--loop", default="uvloop")
     parser.add_argument("--handlers", default="async", choices=("def", "async"))
+    parser.add_argument("--serializer", help="python-socketio's, by its name in roomcast.compat")
     parser.add_argument("--policy", default="close")
     parser.add_argument("--ping-interval", type=float, default=25.0)
     given = parser.parse_args()
