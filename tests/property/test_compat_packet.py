@@ -216,7 +216,7 @@ def same_text(ours: Any, theirs: Any) -> bool:
     for place in range(start, -1, -1):
         try:
             values = json.loads(ours[place:]), json.loads(theirs[place:])
-        except ValueError:
+        except (ValueError, RecursionError):  # within a text that is full of brackets
             continue
         return same(*values) and ours[:place] == theirs[:place]
     return False

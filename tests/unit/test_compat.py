@@ -352,3 +352,20 @@ def test_install_says_what_is_missing(monkeypatch):
         compat.install()
     monkeypatch.undo()
     assert socketio.Server().packet_class is reference.Packet
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        # A key or a text that is not UTF-8, and behind it an extension that the hook refuses; a key that is no text.
+        b"\x83\xa7data\xcb>z\xc7\x01\xff\x00\xa3nsp\xa1/\xa4type\x90",
+        b"\x83\xa4type\xa3\xed\xa0\x80\xa4data\xd4\xa3\x00\xa3nsp\xa1/",
+        b"\x81\x07\xd4\xa3\x00",
+    ],
+)
+def test_of_two_mistakes_the_first_one_counts(wire):
+    with pytest.raises(Exception) as theirs:  # noqa: PT011  whatever it is
+        msgpack_packet.MsgPackPacket(encoded_packet=wire)
+    with pytest.raises(theirs.type) as ours:
+        MsgPackPacket(encoded_packet=wire)
+    assert ours.type is theirs.type

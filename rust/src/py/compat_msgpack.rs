@@ -118,6 +118,8 @@ fn read_packet(
             Ok(true)
         }
         Ok(_) => Ok(false),
+        // The library would have raised before the hook did.
+        Err(_) if builder.has_lone_surrogate => Ok(false),
         Err(error) if errors::is_packet_error(py, &error) => Ok(false),
         Err(error) => Err(error),
     }
@@ -134,16 +136,17 @@ fn read_fields(bytes: &[u8], builder: &mut PyBuilder<'_, '_>) -> PyResult<Option
     let (mut packet_type, mut data, mut namespace, mut id) = (None, None, None, None);
     for _ in 0..length {
         let marker = reader.marker()?;
-        let key = reader.string_bytes(marker)?;
+        // Of another kind, or not UTF-8, it may be refused, and before its value is looked at.
+        let Some(key) = reader.string_bytes(marker)?.filter(|key| key.is_ascii()) else {
+            return Ok(None);
+        };
         let value = reader.value(LIMITS.max_depth)?.unbind();
         match key {
-            Some(b"type") => packet_type = Some(value),
-            Some(b"data") => data = Some(value),
-            Some(b"nsp") => namespace = Some(value),
-            Some(b"id") => id = Some(value),
-            // Of another kind, or not UTF-8, it may be refused.
-            Some(key) if key.is_ascii() => {}
-            _ => return Ok(None),
+            b"type" => packet_type = Some(value),
+            b"data" => data = Some(value),
+            b"nsp" => namespace = Some(value),
+            b"id" => id = Some(value),
+            _ => {}
         }
     }
     reader.finish()?;
