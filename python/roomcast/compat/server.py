@@ -125,7 +125,7 @@ class AsyncServer(Registration, Emitting):
         Raises:
             KeyError: If there is no such client.
             TypeError: If the room is neither a ``str`` nor an ``int``.
-            ValueError: If the room is that of another client.
+            ValueError: If the room is that of another client, or nobody is in the namespace.
         """
         nsp = namespace or ROOT
         name = room_name(room)
@@ -136,6 +136,8 @@ class AsyncServer(Registration, Emitting):
         if member is not None:
             await member.socket.join(name)
         elif not self._is_clustered:
+            if nsp not in self.manager.get_namespaces():
+                raise ValueError("sid is not connected to requested namespace")
             raise KeyError(sid)
         else:
             await self._reach(nsp).in_(sid).sockets_join(name)
