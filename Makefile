@@ -18,7 +18,7 @@ SOCKETIOXIDE := target/peers/release/socketioxide-server
 RUST_SOURCES := Cargo.toml Cargo.lock rust/Cargo.toml $(shell find rust/src -name '*.rs')
 
 # All that the Python tests read.
-PYTHON_SOURCES := Makefile README.md docs/bench.md docs/cluster.md docs/testing.md docs/validation.md pyproject.toml conftest.py $(shell find python tests examples benches -name node_modules -prune -o -type f \
+PYTHON_SOURCES := Makefile README.md docs/bench.md docs/cluster.md docs/migrating-from-python-socketio.md docs/testing.md docs/validation.md pyproject.toml conftest.py $(shell find python tests examples benches -name node_modules -prune -o -type f \
 	\( -name '*.py' -o -name '*.pyi' -o -name '*.js' -o -name '*.mjs' -o -name '*.html' -o -name '*.css' -o -name '*.svg' \) -print)
 
 # One interpreter for maturin and clippy, or PyO3 is built anew each time they alternate.

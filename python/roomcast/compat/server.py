@@ -44,7 +44,6 @@ class AsyncServer(Registration, Emitting):
         async_handlers: Whether a client's next event is handled while a handler of it waits.
         async_mode: ``asgi``.
         namespaces: The namespaces that clients may join beside those that have handlers.
-        reason: Why clients disconnect.
 
     Source:
         python-socketio, ``AsyncServer``.
