@@ -1,6 +1,7 @@
 """Where `roomcast.compat.AsyncServer` differs from python-socketio's on purpose, and what only requests from other origins show."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -176,6 +177,22 @@ async def test_foreign_origins_are_as_the_option_says(
         if kind != "python-socketio":
             for connection in list(sio.io.engine.connections.values()):
                 connection.close(discard=True)
+
+
+async def test_error_of_the_library_is_not_an_event(
+    node: OfficialClients, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = logging.getLogger("told")
+    caplog.set_level(logging.INFO, "told")
+    async with hosted(node, logger=logger) as sio:
+        heard: list[Any] = []
+        sio.on("error", lambda sid, *args: heard.append(args))
+        client = await node.connect()
+        assert await client.ask("error", "mine") == []
+        client.send_raw('2["connect"]')
+        await client.next("disconnect")
+        assert heard == [("mine",)]
+        assert f'received event "error" from {client.id} [/]' in caplog.messages
 
 
 async def test_fastapi_may_stand_around_it_or_beside_it(node: OfficialClients) -> None:

@@ -613,3 +613,35 @@ async def message_pack(world: World) -> None:
     world.note(await a.ask("echo", 1, b"2", {"a": [b"3", None, 1.5]}))
     await sio.emit("event", (b"1", {"2": 3}))
     await world.heard("a", a)
+
+
+@scenario(namespaces="*")
+async def class_for_all_namespaces(world: World) -> None:
+    sio = world.sio
+    settling(world, "/chat")
+
+    class Anywhere(world.socketio.AsyncNamespace):  # type: ignore[misc,name-defined]
+        def on_connect(self, nsp: str, sid: str, environ: Any, auth: Any) -> None:
+            world.note("connect", nsp)
+
+        def on_disconnect(self, nsp: str, sid: str, reason: str) -> None:
+            world.note("disconnect", nsp, sid, reason)
+
+        def on_ask(self, nsp: str, sid: str, value: Any) -> Any:
+            return nsp, value
+
+    sio.register_namespace(Anywhere("*"))
+
+    @sio.event(namespace="/chat")
+    async def connect(sid: str, environ: Any, auth: Any) -> None:
+        world.note("chat connect")
+
+    @sio.event(namespace="/chat")
+    async def error(sid: str, *args: Any) -> str:
+        return "an event as any other"
+
+    chat = await world.connect("chat", "/chat")
+    other = await world.connect("other", "/other")
+    world.note(await chat.ask("ask", 1), await other.ask("ask", 2), await chat.ask("error", 3))
+    await sio.disconnect(other.id, "/other")
+    await sio.disconnect(chat.id, "/chat")

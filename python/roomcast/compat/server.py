@@ -277,7 +277,7 @@ class AsyncServer(Registration, Emitting):
             UsageError: Always.
         """
         raise UsageError(
-            "instrument: roomcast has no Admin UI; sio.io.engine.counters and the adapter's events tell what happens"
+            "instrument: roomcast has no Admin UI; sio.io.metrics has the numbers of what goes on"
         )
 
     def _namespace_added(self, nsp: str) -> None:
