@@ -24,7 +24,6 @@ from timing import ratios, spread
 
 __all__ = ["CLUSTER"]
 
-SHARDED: Final = "roomcast sharded"
 PEER: Final = "python-socketio"
 NODE: Final = "Node.js"
 ALONE: Final = "broker alone"
@@ -40,9 +39,9 @@ SETTLE: Final = 0.5
 """Seconds until the nodes have subscribed, and what was sent has arrived."""
 
 CASES: Final = [
-    *({"workload": "broadcast", "peer": peer} for peer in (ALONE, OURS, SHARDED, PEER, NODE)),
-    *({"workload": "emits", "peer": peer} for peer in (OURS, SHARDED, PEER, NODE)),
-    *({"workload": "foreign", "peer": peer} for peer in (OURS, SHARDED, PEER, NODE)),
+    *({"workload": "broadcast", "peer": peer} for peer in (ALONE, OURS, PEER, NODE)),
+    *({"workload": "emits", "peer": peer} for peer in (OURS, PEER, NODE)),
+    *({"workload": "foreign", "peer": peer} for peer in (OURS, PEER, NODE)),
 ]
 
 
@@ -148,7 +147,6 @@ def _page(whole: dict[str, Any]) -> str:
             "µs",
             6.0,
         ),
-        within("the same, sharded", micro("receiver", "foreign", SHARDED), "µs", 0.1),
         within("CPU an emit, 10 000 a second", micro("sender", "emits", OURS), "µs", 25.0),
         more("emits", PEER, 5),
         more("emits", NODE, 1),
@@ -166,7 +164,7 @@ def _page(whole: dict[str, Any]) -> str:
             quartiles(of("receiver", "foreign", peer), 1e6),
             quartiles([count / settings["seconds"] for count in of("count", "emits", peer)]),
         ]
-        for peer in (OURS, SHARDED, PEER, NODE)
+        for peer in (OURS, PEER, NODE)
     ]
     alone = quartiles(of("latency", "broadcast", ALONE), 1e3)
     how = (

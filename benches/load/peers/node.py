@@ -30,11 +30,10 @@ async def _pace(emit: Callable[[int], Awaitable[object] | None], rate: int, seco
     return done
 
 
-async def _roomcast(url: str, name: str) -> int:
-    import roomcast  # noqa: PLC0415  a server must not hold the other's modules
+async def _roomcast(url: str) -> int:
+    from roomcast import RedisAdapter, Server  # noqa: PLC0415  a server must not hold the other's modules
 
-    adapter = getattr(roomcast, name)(url)
-    io = roomcast.Server(adapter=adapter)
+    io = Server(adapter=RedisAdapter(url))
 
     @io.event
     def join(socket, room):
@@ -77,8 +76,7 @@ async def _socketio(url: str) -> int:
 KEPT: Final[list[Any]] = []
 
 PEERS: Final[dict[str, Callable[[str], Awaitable[int]]]] = {
-    "roomcast": lambda url: _roomcast(url, "RedisAdapter"),
-    "roomcast sharded": lambda url: _roomcast(url, "ShardedRedisAdapter"),
+    "roomcast": _roomcast,
     "python-socketio": _socketio,
 }
 
