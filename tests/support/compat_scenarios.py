@@ -231,8 +231,7 @@ async def calls(world: World) -> None:
     for client in clients:
         world.note(await sio.call("ask", "x", to=client.id))
         world.note(await sio.call("ask", ("x", "y"), sid=client.id, timeout=5))
-    await a.answer("ask", "late", delay_ms=10_000)
-    await world.raised(sio.call("ask", to=a.id, timeout=0.1))
+    await world.raised(sio.call("never answered", to=a.id, timeout=0.1))
     await world.raised(sio.call("ask", to="nobody", timeout=0.1))
     await world.raised(sio.call("ask"))
     error = world.socketio.exceptions.TimeoutError
