@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from roomcast.asgi import ASGIApplication
 from roomcast.errors import MissingDependencyError
@@ -12,7 +12,7 @@ from roomcast.errors import MissingDependencyError
 if TYPE_CHECKING:
     from roomcast.embedded import Embedded
 
-__all__ = ["Listening", "listen", "run"]
+__all__ = ["Listening", "bind", "listen", "run"]
 
 
 class Listening:
@@ -47,7 +47,25 @@ class Listening:
         await asyncio.shield(self._serving)
 
 
-async def listen(app: ASGIApplication, host: str, port: int, *, max_size: int) -> Listening:
+BACKLOG: Final = 2_048
+"""Connections that wait to be accepted. Source: uvicorn, ``backlog``."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on a port.
+
+    Raises:
+        OSError: If the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    plain = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    # asyncio turns Nagle's algorithm off only where the protocol is named: with it, an answer waits 40 ms for the client.
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=plain.detach())
+
+
+async def listen(
+    app: ASGIApplication, host: str, port: int, *, max_size: int, bound: socket.socket | None = None
+) -> Listening:
     """Serve an application on a port, in the running event loop.
 
     Args:
@@ -55,6 +73,7 @@ async def listen(app: ASGIApplication, host: str, port: int, *, max_size: int) -
         host: The address.
         port: The port, or 0 for a free one.
         max_size: Bytes of the largest WebSocket message.
+        bound: A socket that listens already, as other processes do on the same one, in place of a new one.
 
     Raises:
         MissingDependencyError: If uvicorn is not installed.
@@ -80,11 +99,7 @@ async def listen(app: ASGIApplication, host: str, port: int, *, max_size: int) -
         ws_per_message_deflate=False,
         proxy_headers=False,  # `trusted_proxies` says whose are believed
     )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    plain = socket.create_server((host, port), family=family, backlog=config.backlog)
-    # asyncio turns Nagle's algorithm off only where the protocol is named: with it, an answer waits 40 ms for the client.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=plain.detach())
-    listening = Listening(Embedded(config), bound)
+    listening = Listening(Embedded(config), bind(host, port) if bound is None else bound)
     await listening.wait_started()
     return listening
 

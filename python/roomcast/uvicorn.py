@@ -10,6 +10,7 @@ it takes the connection over, and from then on its bytes go to it directly:
     no handshake of a WebSocket
     is taken over by the application       the 101 is written here, and the line goes to who takes it
     is refused by the application          the answer is written here
+    is for a session of another worker     its file descriptor goes there
     is accepted by the application         as a WebSocket of ASGI: uvicorn's own protocol is put underneath
     =====================================  ==================================================================================
 
@@ -18,8 +19,7 @@ This leans on attributes that uvicorn does not promise; `tests/integration/test_
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from http import HTTPStatus
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, cast
 from urllib.parse import unquote
 
@@ -35,7 +35,8 @@ from uvicorn.protocols.utils import (
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from roomcast.engine.handshake import OpeningHandshake, read_handshake
+from roomcast.engine.handshake import OpeningHandshake, read_handshake, response
+from roomcast.engine.line import fileno
 
 __all__ = ["NEEDED", "WebSocketProtocol"]
 
@@ -208,6 +209,33 @@ class WebSocketProtocol(asyncio.Protocol):
         self._handshake = None
         return True
 
+    def detach(self, give: Callable[[int, bytes, list[tuple[bytes, bytes]]], None]) -> bool:
+        """Let another process have the connection; say whether the client was still there.
+
+        Args:
+            give: Gives it away: gets the file descriptor, what the client has sent behind its request, and the headers that every
+                answer has.
+
+        Raises:
+            OSError: What ``give`` has raised; the connection stays.
+        """
+        transport = self._transport
+        if self._answered or self._gone or self._uvicorns is not None or transport is None:
+            return False
+        if transport.is_closing():
+            return False
+        transport.pause_reading()
+        try:
+            give(fileno(transport), self._early, self._state.default_headers)
+        except OSError:
+            transport.resume_reading()
+            raise
+        self._answered = self._taken = True
+        self._log("[passed on]")
+        self._state.connections.discard(cast("Any", self))
+        transport.abort()  # closes this descriptor only: the connection goes on
+        return True
+
     def _pass_on(self, line: Line, early: bytes) -> None:
         line.data_received(early)
         if self._transport is not None:
@@ -251,6 +279,8 @@ class WebSocketProtocol(asyncio.Protocol):
                 "websocket.http.response": {},
                 "roomcast.takeover": {
                     "takeover": self.takeover,
+                    # What TLS knows of a connection is in this process.
+                    "detach": None if is_ssl(transport) else self.detach,
                     # Nothing stands around the application that would miss it.
                     "may_return": getattr(self._application, "may_return", False),
                 },
@@ -325,15 +355,7 @@ class WebSocketProtocol(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        given = [*self._state.default_headers, *headers]
-        names = {name.lower() for name, _ in given}
-        if b"content-length" not in names:
-            given.append((b"content-length", b"%d" % len(body)))
-        if b"connection" not in names:
-            given.append((b"connection", b"close"))
-        lines = [b"HTTP/1.1 %d %s" % (status, _phrase(status))]
-        lines += [name + b": " + value for name, value in given]
-        transport.write(b"\r\n".join([*lines, b"", body]))
+        transport.write(response(status, [*self._state.default_headers, *headers], body))
         transport.close()
 
     def _log(self, outcome: str) -> None:
@@ -341,13 +363,6 @@ class WebSocketProtocol(asyncio.Protocol):
             scope = cast("Any", self._scope)
             address, path = get_client_addr(scope), get_path_with_query_string(scope)
             uvicorn_log.info('%s - "WebSocket %s" %s', address, path, outcome)
-
-
-def _phrase(status: int) -> bytes:
-    try:
-        return HTTPStatus(status).phrase.encode("ascii")
-    except ValueError:
-        return b""
 
 
 def _is_known(config: uvicorn.Config, server_state: ServerState) -> bool:

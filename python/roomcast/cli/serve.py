@@ -4,12 +4,14 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Any, cast
+from functools import partial
+from typing import Any, Final, cast
 
 from roomcast.asgi import ASGIApplication
-from roomcast.cli.arguments import port
+from roomcast.cli.arguments import number_of, port
 from roomcast.cli.errors import CommandError
-from roomcast.cli.serving import serve
+from roomcast.cli.serving import bind_or_explain, serve, url
+from roomcast.cli.workers import serve_workers
 from roomcast.server import Server
 
 __all__ = ["add_command", "find"]
@@ -25,7 +27,12 @@ examples:
   roomcast serve server:io                 the Server named io in server.py
   roomcast serve app.main:api --port 8000  an ASGI application, such as one of FastAPI
   roomcast serve app:make --factory        what the function make returns
+  roomcast serve server:io --workers 4     four processes, for as many cores
 """
+
+
+MAX_WORKERS: Final = 1_024
+"""Processes of one port; a larger number is a slip."""
 
 
 def add_command(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
@@ -45,6 +52,13 @@ def add_command(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--factory", action="store_true", help="call the attribute, and serve what it returns"
     )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=number_of(1, MAX_WORKERS),
+        default=1,
+        help="processes that serve the port (1); their emits need an adapter to reach each other's clients",
+    )
     parser.set_defaults(run=run)
 
 
@@ -52,12 +66,17 @@ def run(given: argparse.Namespace) -> int:
     """Serve until a signal."""
     # As `python -m` has it: a program beside which the command is typed is found.
     sys.path.insert(0, "")
-    app = find(given.app, factory=given.factory)
 
-    def announce(url: str) -> None:
-        print(f"{given.app} is served on {url} (Ctrl-C ends it)", flush=True)
+    def announce(where: str) -> None:
+        print(f"{given.app} is served on {where} (Ctrl-C ends it)", flush=True)
 
-    serve(app, given.host, given.port, announce)
+    if given.workers > 1:
+        with bind_or_explain(given.host, given.port) as bound:
+            address = bound.getsockname()
+            where = url(address[0], address[1])
+            target = partial(find, given.app, factory=given.factory)
+            return serve_workers(target, given.workers, bound, lambda: announce(where))
+    serve(find(given.app, factory=given.factory), given.host, given.port, announce)
     return 0
 
 

@@ -1,15 +1,16 @@
 """Serve something until SIGINT or SIGTERM, and say where; what keeps the port from it is told in a line."""
 
 import errno
+import socket
 from collections.abc import Awaitable, Callable
 
 from roomcast.asgi import ASGIApplication
 from roomcast.cli.errors import CommandError
 from roomcast.cli.files import allow_most_connections
 from roomcast.server import Server
-from roomcast.serving import Listening, listen, run
+from roomcast.serving import Listening, bind, listen, run
 
-__all__ = ["serve", "url"]
+__all__ = ["bind_or_explain", "serve", "serve_bound", "url"]
 
 MAX_SIZE = 16 * 1024 * 1024
 """Bytes of the largest message on WebSockets that are not roomcast's. Source: uvicorn, ``ws_max_size``."""
@@ -58,6 +59,55 @@ def serve(
         if listening:
             raise
         raise CommandError(_why_not(error, host, port)) from error
+    except RuntimeError as error:
+        if listening:
+            raise
+        raise CommandError(str(error)) from error
+
+
+def bind_or_explain(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on a port.
+
+    Raises:
+        CommandError: If the address cannot be used.
+    """
+    try:
+        return bind(host, port)
+    except OSError as error:
+        raise CommandError(_why_not(error, host, port)) from error
+
+
+def serve_bound(
+    app: Server | ASGIApplication, bound: socket.socket, announce: Callable[[], None]
+) -> None:
+    """Serve on a socket that listens already; as `serve`.
+
+    Raises:
+        CommandError: If the application does not start.
+        MissingDependencyError: If uvicorn is not installed.
+    """
+    listening: list[Listening] = []
+    served, max_size = (
+        (app.asgi(), app.options.limits.max_http_buffer_size)
+        if isinstance(app, Server)
+        else (app, MAX_SIZE)
+    )
+
+    async def start() -> Listening:
+        started = await listen(served, "", 0, max_size=max_size, bound=bound)
+        listening.append(started)
+        announce()
+        return started
+
+    async def stop() -> None:
+        if isinstance(app, Server):
+            await app.close()
+        for started in listening:
+            started.stop()
+
+    allow_most_connections()
+    try:
+        run(start, stop)
     except RuntimeError as error:
         if listening:
             raise

@@ -22,6 +22,7 @@ __all__ = [
     "malformed_extensions",
     "middleware_failure",
     "refusal",
+    "unknown_sid",
 ]
 
 PROTOCOL: Final = "4"

@@ -56,6 +56,9 @@ class Owner(Protocol):
 class Registry(Protocol):
     """Where the HTTP server keeps what it has to tell when it stops."""
 
+    def add(self, line: Any, /) -> None:
+        """Keep a line."""
+
     def discard(self, line: Any, /) -> None:
         """Forget a line."""
 

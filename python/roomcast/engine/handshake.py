@@ -9,11 +9,12 @@ import binascii
 from base64 import b64encode
 from collections.abc import Iterable
 from hashlib import sha1
+from http import HTTPStatus
 from typing import Final
 
 from roomcast.engine.http import Header
 
-__all__ = ["OpeningHandshake", "read_handshake"]
+__all__ = ["OpeningHandshake", "read_handshake", "response"]
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 KEY_SIZE: Final = 16
@@ -91,6 +92,26 @@ def read_handshake(head: bytes) -> OpeningHandshake | None:
         return None
     path, _, query = target.partition(b"?")
     return OpeningHandshake(path, query, headers, key)
+
+
+def response(status: int, headers: Iterable[Header], body: bytes) -> bytes:
+    """Return an HTTP response in place of the 101."""
+    given = [*headers]
+    names = {name.lower() for name, _ in given}
+    if b"content-length" not in names:
+        given.append((b"content-length", b"%d" % len(body)))
+    if b"connection" not in names:
+        given.append((b"connection", b"close"))
+    lines = [b"HTTP/1.1 %d %s" % (status, _phrase(status))]
+    lines += [name + b": " + value for name, value in given]
+    return b"\r\n".join([*lines, b"", body])
+
+
+def _phrase(status: int) -> bytes:
+    try:
+        return HTTPStatus(status).phrase.encode("ascii")
+    except ValueError:
+        return b""
 
 
 def _has_token(value: bytes, token: bytes) -> bool:

@@ -1,5 +1,6 @@
 """The options of the Engine.IO server, checked."""
 
+import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from roomcast.types import Limits
 
 __all__ = [
     "TRANSPORTS",
+    "WORKERS",
     "AllowRequest",
     "EngineOptions",
     "GenerateId",
@@ -29,6 +31,9 @@ GenerateId = Callable[[Request], str | Awaitable[str]]
 
 SendBufferPolicy = Literal["close", "drop_oldest", "drop_newest"]
 """What happens to a client whose send buffer is full; packets of the protocol itself are never dropped."""
+
+WORKERS: Final = "ROOMCAST_WORKERS"
+"""The variable of the environment that says the same as the option ``workers``."""
 
 TRANSPORTS: Final = ("polling", "websocket")
 
@@ -64,6 +69,9 @@ class EngineOptions:
         trusted_proxies: Addresses or networks of proxies whose ``Forwarded`` and ``X-Forwarded-*`` headers are believed.
         send_buffer_policy: What happens when ``limits.send_buffer_size`` is reached because a client does not read: ``close`` its
             connection, or drop its events: those that wait longest (``drop_oldest``) or those that come (``drop_newest``).
+        workers: A directory for the Unix sockets over which the worker processes of one server pass each other the requests for
+            their sessions; the same for all of them. By default what ``ROOMCAST_WORKERS`` says in the environment; ``None`` for
+            a server that is one process.
         limits: Every limit.
 
     Source:
@@ -85,6 +93,7 @@ class EngineOptions:
     generate_id: GenerateId | None = None
     trusted_proxies: TrustedProxies | None = None
     send_buffer_policy: SendBufferPolicy = "close"
+    workers: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -99,6 +108,8 @@ class EngineOptions:
         for name in ("allow_request", "generate_id"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise TypeError(f"{name} must be callable")
+        if self.workers is not None and not isinstance(self.workers, str):  # pyright: ignore[reportUnnecessaryIsInstance]  as above
+            raise TypeError(f"workers must be a directory, not {type(self.workers).__name__}")
         if not isinstance(self.limits, Limits):  # pyright: ignore[reportUnnecessaryIsInstance]  as above
             raise TypeError(f"limits must be Limits, not {type(self.limits).__name__}")
         policies = get_args(SendBufferPolicy)
@@ -146,6 +157,8 @@ class EngineOptions:
             ValueError: If a value is out of its range.
         """
         read = dict(given)
+        workers: Any = read.get("workers") or os.environ.get(WORKERS) or None
+        read["workers"] = os.fspath(workers) if hasattr(workers, "__fspath__") else workers
         if "cookie" in read:
             read["cookie"] = read_cookie(read["cookie"])
         if "per_message_deflate" in read:

@@ -7,7 +7,7 @@ The loop it belongs to is the one of its first request; once that is closed, the
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
@@ -23,6 +23,7 @@ from roomcast.engine.checks import (
     id_generation_error,
     middleware_failure,
     refusal,
+    unknown_sid,
 )
 from roomcast.engine.connection import (
     Connection,
@@ -44,6 +45,7 @@ from roomcast.engine.reads import keep_reads_on_heap
 from roomcast.engine.requests import Request
 from roomcast.engine.upgrade import Probe
 from roomcast.engine.websocket import ASGIWebSocket
+from roomcast.engine.workers import WorkerLostError, Workers
 from roomcast.errors import ConnectError
 from roomcast.events import EventEmitter, Listener
 from roomcast.logs import Once, printable
@@ -127,6 +129,9 @@ class Engine(EventEmitter):
         self._idle: asyncio.Future[None] | None = None
         self._closed: str | None = None
         self._answers = Answers(options, self)
+        self._workers = (
+            None if options.workers is None else Workers(options.workers, self._serve, self.count)
+        )
         self._exchanges = Exchanges(
             options, self._answers, self._find, self.count, lambda: self.loop
         )
@@ -200,10 +205,18 @@ class Engine(EventEmitter):
             or (root + path).startswith(prefix)
         )
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, from its ASGI scope of type ``http`` or ``websocket`` to its end."""
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        """Return what serves one request, from its ASGI scope of type ``http`` or ``websocket`` to its end."""
         if self._loop is not None and self._loop.is_closed():
             self._leave_loop()
+        if self._workers is not None and self._closed is None:
+            self._workers.start(self.loop)
+        return self._serve(scope, receive, send, may_pass=self._workers)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, *, may_pass: Workers | None = None
+    ) -> None:
+        """Serve a request, or pass it on to the worker whose session it is for."""
         is_http = scope["type"] == "http"
         if is_http and not self._middlewares:
             visit = self._exchanges.usual(scope)
@@ -211,6 +224,8 @@ class Engine(EventEmitter):
                 await self._exchanges.serve_usual(visit, scope, receive, send)
                 return
         request = Request.from_scope(scope, self.options.trusted_proxies)
+        if may_pass is not None and await self._passed_on(may_pass, scope, request, receive, send):
+            return
         if is_http:
             await self._serve_http(request, receive, send)
         elif (await receive())["type"] == "websocket.connect":  # the client may be gone before it
@@ -287,6 +302,8 @@ class Engine(EventEmitter):
                 assert isinstance(connection.transport, Polling)
                 connection.transport.abort()
             await self._wait_idle(1.0)
+        if self._workers is not None:
+            await self._workers.close()
         if self._timers is not None and not self.connections:
             self._timers.close()
 
@@ -386,22 +403,49 @@ class Engine(EventEmitter):
         allowed = self.options.allow_request(request)
         return bool(await allowed if isawaitable(allowed) else allowed)
 
+    async def _passed_on(
+        self, workers: Workers, scope: Scope, request: Request, receive: Receive, send: Send
+    ) -> bool:
+        """Let another worker serve a request that is for a session of its; say whether it was for one."""
+        sid = request.query.get("sid", "")
+        if not sid or self._find(sid) is not None:
+            return False
+        owner = workers.owner_of(sid)
+        if owner is None or head_limit(request, self.options.limits) is not None:
+            return False
+        try:
+            await workers.pass_on(owner, scope, receive, send)
+        except WorkerLostError:
+            refused = unknown_sid(sid)
+            await self._refused(request, refused)
+            if scope["type"] == "http":
+                await self._answers.refuse(send, request, refused)
+            else:
+                await self._answers.refuse_websocket(scope, send, request, refused)
+        return True
+
+    @property
+    def _name(self) -> str:
+        """What the ids of connections end with, so that other workers know whose they are."""
+        return "" if self._workers is None else self._workers.name
+
     async def _new_id(self, request: Request) -> Refusal | str:
         make = self.options.generate_id
         if make is None:
-            return generate_id()
+            return generate_id() + self._name
         try:
             made = make(request)
             sid: Any = await made if isawaitable(made) else made
             if not isinstance(sid, str) or not sid:
                 raise TypeError(f"generate_id must return a str, not {sid!r}")
-            if self._find(sid) is not None:
+            named: str = sid + self._name
+            if self._find(named) is not None:
                 raise ValueError("generate_id returned the id of another connection")
         except Exception as error:
             if self._is_news(request, error):
                 log.exception("generate_id failed")
             return id_generation_error()
-        return sid
+        return named
 
     def _is_news(self, request: Request, error: Exception) -> bool:
         """Say whether a client is the first time the cause of such an error: whoever is refused by one may come back."""

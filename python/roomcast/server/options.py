@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from os import PathLike
 from typing import Any, Final, TypedDict
 
 from roomcast.codec.parser import Parser
@@ -47,6 +48,7 @@ class ServerOptions(TypedDict, total=False):
     generate_id: GenerateId | None
     trusted_proxies: Sequence[str] | TrustedProxies | None
     send_buffer_policy: SendBufferPolicy
+    workers: str | PathLike[str] | None
     cleanup_empty_child_namespaces: bool
     connection_state_recovery: bool | Mapping[str, Any] | ConnectionStateRecovery | None
     max_http_buffer_size: int

@@ -1,6 +1,7 @@
 """The server: its namespaces, and everything that they share."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final, TypeVar, Unpack, overload
@@ -26,6 +27,8 @@ from roomcast.sockets.signatures import check_takes
 __all__ = ["Server"]
 
 SHUTDOWN: Final = "server shutting down"
+
+log = logging.getLogger("roomcast.server")
 
 ErrorHookT = TypeVar("ErrorHookT", bound=ErrorHook)
 NamespaceT = TypeVar("NamespaceT", bound=Namespace)
@@ -57,6 +60,11 @@ class Server(Namespace):
         """
         self.options = read_options(options)
         self.handlers = ServerHandlers()
+        if self.options.workers is not None and self.options.adapter is None:
+            log.warning(
+                "a worker without an adapter: what it emits reaches its own clients only, not those of the other workers;"
+                " Server(adapter=RedisAdapter(...)) reaches all"
+            )
         self.parked = Parked(self.options.limits.max_pending_size)
         self.warned_of_own_room = False
         self.engine: Engine = Engine(self._on_connection, self.options)
