@@ -5,6 +5,7 @@ from roomcast.adapters import (
     Emitter,
     PythonSocketIOBridge,
     RedisAdapter,
+    ShardedRedisAdapter,
     SyncEmitter,
 )
 from roomcast.client import Manager, connect
@@ -76,6 +77,7 @@ __all__ = [
     "RoomcastError",
     "SendBufferError",
     "Server",
+    "ShardedRedisAdapter",
     "Socket",
     "SocketOperator",
     "SyncEmitter",

@@ -12,7 +12,6 @@ from roomcast import (
     AdapterHealth,
     BrokerError,
     Emitter,
-    RedisAdapter,
     Server,
     SyncEmitter,
 )
@@ -31,7 +30,7 @@ pytestmark = [
 BACK_WITHIN = 2.0
 """Seconds within which a node must hear again once the broker is back."""
 
-Node = tuple[Server, RedisAdapter]
+Node = tuple[Server, Any]
 NewNode = Callable[..., Awaitable[Node]]
 
 
@@ -41,13 +40,27 @@ def broker() -> Iterator[RunningBroker]:
         yield broker
 
 
+@pytest.fixture(params=["classic", "sharded/dynamic"])
+def kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
 @pytest.fixture
-async def node(broker: RunningBroker) -> AsyncIterator[NewNode]:
+def subscribers(broker: RunningBroker, kind: str) -> Callable[[], int]:
+    """Return what counts how many have subscribed to the channel of requests."""
+    if kind == "classic":
+        return lambda: broker.subscribers("socket.io-request#/#")
+    return lambda: broker.shard_subscribers("socket.io#/#")
+
+
+@pytest.fixture
+async def node(broker: RunningBroker, kind: str) -> AsyncIterator[NewNode]:
     """Start a node; it is closed at the end of the test."""
     servers: list[Server] = []
 
     async def start(url: str | None = None, **options: Any) -> Node:
-        io, adapter = new_node(broker, url, **options)
+        io, adapter = new_node(broker, url, kind=kind, **options)
         servers.append(io)
         await adapter.start()
         return io, adapter
@@ -76,7 +89,7 @@ async def heard_again(*nodes: Node) -> float:
 
 
 async def test_clients_of_the_same_node_hear_while_the_broker_is_gone(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, node: NewNode, connect: Connect, subscribers: Callable[[], int]
 ) -> None:
     a, b = await node(), await node()
     here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
@@ -94,7 +107,7 @@ async def test_clients_of_the_same_node_hear_while_the_broker_is_gone(
     assert there.heard == [1]
     broker.start()
     assert await heard_again(a, b) < BACK_WITHIN
-    assert broker.subscribers("socket.io-request#/#") == 2
+    assert subscribers() == 2
     assert [a[1].counters["subscriptions"], b[1].counters["subscriptions"]] == [2, 2]
     assert (b[1].health.deaf_for, changes[-1].ok) == (0.0, True)
     a[0].emit("n", 3)
@@ -195,7 +208,7 @@ async def test_queue_is_bounded_and_what_it_drops_is_known_everywhere(
 
 
 async def test_broker_that_hangs_is_given_up_and_found_again(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, node: NewNode, connect: Connect, subscribers: Callable[[], int]
 ) -> None:
     a, b = await node(), await node()
     here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
@@ -207,7 +220,7 @@ async def test_broker_that_hangs_is_given_up_and_found_again(
     assert await heard_again(a, b) < BACK_WITHIN
     a[0].emit("n", 2)
     await there.hears(2)
-    await eventually(lambda: broker.subscribers("socket.io-request#/#") == 2)
+    await eventually(lambda: subscribers() == 2)
 
 
 async def test_half_open_line_is_noticed(
@@ -231,19 +244,23 @@ async def test_half_open_line_is_noticed(
         await b[0].close()
 
 
-@pytest.mark.parametrize("kind", ["pubsub", "normal"])
+@pytest.mark.parametrize("lines", ["pubsub", "normal"])
 async def test_lines_that_the_broker_cuts_are_replaced(
-    broker: RunningBroker, node: NewNode, connect: Connect, kind: str
+    broker: RunningBroker,
+    node: NewNode,
+    connect: Connect,
+    lines: str,
+    subscribers: Callable[[], int],
 ) -> None:
     a, b = await node(), await node()
     there = Ear(await connect(b[0]))
     for number in range(5):
-        broker.command("CLIENT", "KILL", "TYPE", kind)
+        broker.command("CLIENT", "KILL", "TYPE", lines)
         await eventually(lambda: not b[1].health.ok)
         assert await heard_again(a, b) < BACK_WITHIN
         a[0].emit("n", number)
         await there.hears(number)
-    await eventually(lambda: broker.subscribers("socket.io-request#/#") == 2)
+    await eventually(lambda: subscribers() == 2)
 
 
 async def test_changed_password_is_no_end(
@@ -264,6 +281,7 @@ async def test_changed_password_is_no_end(
     await there.hears(1)
 
 
+@pytest.mark.parametrize("kind", ["classic"], indirect=True)
 async def test_node_that_is_too_slow_for_the_broker_finds_its_gap(
     broker: RunningBroker, node: NewNode, connect: Connect
 ) -> None:
@@ -305,11 +323,13 @@ async def test_last_messages_that_are_lost_are_missed_too(
     await eventually(lambda: b[1].counters["missed"] == 1 or there.heard == [1, 2])
 
 
-async def test_closed_node_is_counted_no_more(broker: RunningBroker, node: NewNode) -> None:
+async def test_closed_node_is_counted_no_more(
+    node: NewNode, subscribers: Callable[[], int]
+) -> None:
     a, b = await node(), await node()
     assert await a[0].adapter.server_count() == 2
     a[0].of("/chat").emit("n", 1)
     await b[0].close()
-    await eventually(lambda: broker.subscribers("socket.io-request#/#") == 1)
+    await eventually(lambda: subscribers() == 1)
     assert await a[0].adapter.server_count() == 1
     assert (await a[0].fetch_sockets()).complete

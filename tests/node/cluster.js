@@ -1,7 +1,7 @@
 // A Node.js server in a cluster, with the official adapter, and the official emitter beside it, under remote control: one JSON command
 // per line on stdin, one JSON report per line on stdout. The Python half is tests/support/node_cluster.py.
 //
-//   argv: the URL of the broker
+//   argv: the URL of the broker, and which adapter: "classic", or "sharded" with a subscription mode behind a slash
 //   first report: {"port": p}
 //   {"call": k, "op": "emit", "nsp": …, "choice": {"to": […], "except": […], "volatile": b, "compress": b}, "args": […]}
 //   … "ask" (with "timeout"), "fetch", "join" and "leave" (with "rooms"), "disconnect" (with "close"), "serverSideEmit",
@@ -13,7 +13,7 @@
 
 const { createServer } = require("node:http");
 const readline = require("node:readline");
-const { createAdapter } = require("@socket.io/redis-adapter");
+const { createAdapter, createShardedAdapter } = require("@socket.io/redis-adapter");
 const { Emitter } = require("@socket.io/redis-emitter");
 const { createClient } = require("redis");
 const { Server } = require("socket.io");
@@ -43,7 +43,10 @@ async function main() {
   for (const client of [pub, sub]) client.on("error", () => {});
   await Promise.all([pub.connect(), sub.connect()]);
   const http = createServer();
-  const io = new Server(http, { adapter: createAdapter(pub, sub, { requestsTimeout: 1000 }) });
+  const [kind, subscriptionMode] = process.argv[3].split("/");
+  const adapter =
+    kind === "sharded" ? createShardedAdapter(pub, sub, { subscriptionMode }) : createAdapter(pub, sub, { requestsTimeout: 1000 });
+  const io = new Server(http, { adapter });
   const emitter = new Emitter(pub);
   const heard = [];
 

@@ -101,6 +101,10 @@ class RunningBroker:
         """Return how many have subscribed to a channel."""
         return int(self.command("PUBSUB", "NUMSUB", channel).split(b"\r\n")[-2][1:])
 
+    def shard_subscribers(self, channel: str) -> int:
+        """Return how many have subscribed to a sharded channel."""
+        return int(self.command("PUBSUB", "SHARDNUMSUB", channel).split(b"\r\n")[-2][1:])
+
     def kill(self) -> None:
         """End it as a crash does."""
         assert self.process is not None

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from roomcast import Emitter, Namespace, Server, Socket, SyncEmitter
-from roomcast.adapters import RedisAdapter
+from roomcast.adapters import RedisAdapter, ShardedRedisAdapter
 from support.broker import RunningBroker, missing_broker, running_broker
 from support.node_cluster import NodeServer
 from support.official_client import PATIENCE, OfficialClient, OfficialClients
@@ -64,11 +64,18 @@ def new_node(
     broker: RunningBroker,
     url: str | None = None,
     *,
+    kind: str = "classic",
     connection_state_recovery: bool = False,
     **options: Any,
-) -> tuple[Server, RedisAdapter]:
-    """Return a server that settles, joins the rooms that clients name, and hears ``sum``."""
-    adapter = RedisAdapter(url or broker.url, requests_timeout=1.0, **options)
+) -> tuple[Server, Any]:
+    """Return a server that settles, joins the rooms that clients name, and hears ``sum``; the kind is as in ``cluster.js``."""
+    adapter: RedisAdapter | ShardedRedisAdapter
+    name, _, mode = kind.partition("/")
+    if name == "sharded":
+        options["subscription_mode"] = mode
+        adapter = ShardedRedisAdapter(url or broker.url, requests_timeout=1.0, **options)
+    else:
+        adapter = RedisAdapter(url or broker.url, requests_timeout=1.0, **options)
     io = Server(adapter=adapter, connection_state_recovery=connection_state_recovery)
     for name in NAMESPACES:
         settling(io.of(name))
@@ -100,10 +107,12 @@ class Cluster:
     def __init__(
         self,
         broker: RunningBroker,
-        nodes: dict[str, tuple[Server, RedisAdapter]],
+        nodes: dict[str, tuple[Server, Any]],
         node: NodeServer,
         clients: OfficialClients,
     ) -> None:
+        self.kind = node.kind
+        self.members: dict[tuple[str, str], set[str]] = {}
         self.broker = broker
         self.nodes = nodes
         self.node = node
@@ -115,8 +124,13 @@ class Cluster:
     def io(self, name: str) -> Server:
         return self.nodes[name][0]
 
-    def adapter(self, name: str) -> RedisAdapter:
+    def adapter(self, name: str) -> Any:
         return self.nodes[name][1]
+
+    @property
+    def has_emitters(self) -> bool:
+        """Whether there are emitters for what the nodes speak."""
+        return self.kind == "classic"
 
     async def connect(
         self, server: str, *rooms: str, nsp: str = "/", **auth: Any
@@ -125,7 +139,19 @@ class Cluster:
         self.clients.url = self.urls[server]
         client = await self.clients.connect(nsp, auth={"rooms": list(rooms), **auth})
         await client.settle()
+        ids = [client.id] if self.kind == "sharded/dynamic-private" else []
+        for room in (*rooms, *ids):
+            self.members.setdefault((nsp, room), set()).add(server)
+            await self.subscribed(room, nsp)
         return client
+
+    async def subscribed(self, room: str, nsp: str = "/") -> None:
+        """Wait until each server hears what is sent to a room that it has."""
+        if self.kind.startswith("sharded/dynamic"):
+            count = len(self.members[nsp, room])
+            await eventually(
+                lambda: self.broker.shard_subscribers(f"socket.io#{nsp}#{room}#") >= count
+            )
 
     async def crowd(self, *rooms: str, nsp: str = "/", **auth: Any) -> dict[str, OfficialClient]:
         """Return a client of each server."""
@@ -207,16 +233,20 @@ class Cluster:
             async with asyncio.timeout(PATIENCE):
                 while rooms := await self.node.call("rooms", nsp=nsp):
                     assert rooms
+        for nsp, room in self.members:
+            channel = f"socket.io#{nsp}#{room}#"
+            await eventually(lambda channel=channel: not self.broker.shard_subscribers(channel))
+        self.members.clear()
 
 
 @asynccontextmanager
-async def running_cluster() -> AsyncIterator[Cluster]:
-    """Run a cluster until the end of the block."""
+async def running_cluster(kind: str = "classic") -> AsyncIterator[Cluster]:
+    """Run a cluster until the end of the block; the kind is as in ``cluster.js``."""
     async with AsyncExitStack() as stack:
         broker = stack.enter_context(running_broker())
-        node = await stack.enter_async_context(NodeServer(broker.url))
+        node = await stack.enter_async_context(NodeServer(broker.url, kind))
         clients = await stack.enter_async_context(OfficialClients())
-        nodes = {name: new_node(broker) for name in ("a", "b")}
+        nodes = {name: new_node(broker, kind=kind) for name in ("a", "b")}
         cluster = Cluster(broker, nodes, node, clients)
         for name, (io, _) in nodes.items():
             listening = await io.listen(0)

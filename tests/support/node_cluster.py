@@ -18,8 +18,9 @@ class NodeError(Exception):
 class NodeServer:
     """One Node.js server."""
 
-    def __init__(self, broker_url: str) -> None:
+    def __init__(self, broker_url: str, kind: str = "classic") -> None:
         self.broker_url = broker_url
+        self.kind = kind
         self.url = ""
         self.calls: dict[int, asyncio.Future[Any]] = {}
         self.next_call = 0
@@ -29,6 +30,7 @@ class NodeServer:
             "node",
             str(NODE_DIRECTORY / "cluster.js"),
             self.broker_url,
+            self.kind,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 24,

@@ -41,7 +41,7 @@ def io(written: Written, monkeypatch: pytest.MonkeyPatch) -> Server:
     adapter = RedisAdapter(NOWHERE)
     io = Server(adapter=adapter)
 
-    def publish(channel: bytes, payload: bytes) -> bool:
+    def publish(channel: bytes, payload: bytes, *, sharded: bool = False) -> bool:
         written.append((channel.decode(), payload))
         return True
 

@@ -2,7 +2,9 @@
 
 from roomcast.adapters.bridge import PythonSocketIOBridge
 from roomcast.adapters.emitter import Emitter, EmitterOperator, SyncEmitter
-from roomcast.adapters.redis import AdapterHealth, RedisAdapter
+from roomcast.adapters.node import AdapterHealth
+from roomcast.adapters.redis import RedisAdapter
+from roomcast.adapters.sharded import ShardedRedisAdapter
 
 __all__ = [
     "AdapterHealth",
@@ -10,5 +12,6 @@ __all__ = [
     "EmitterOperator",
     "PythonSocketIOBridge",
     "RedisAdapter",
+    "ShardedRedisAdapter",
     "SyncEmitter",
 ]

@@ -19,6 +19,7 @@ from roomcast.adapters.bridged import BridgedAck, bridged
 from roomcast.adapters.broker import Broker
 from roomcast.adapters.collecting import RemoteAck
 from roomcast.adapters.link import LONGEST_PAUSE
+from roomcast.adapters.node import DRAIN_TIMEOUT, AdapterHealth
 from roomcast.adapters.publisher import MAX_HOLDS, QUEUE_SIZE, Publisher, QueuePolicy
 from roomcast.adapters.pythonwire import (
     CHANNEL,
@@ -34,7 +35,6 @@ from roomcast.adapters.pythonwire import (
     write,
     write_emit,
 )
-from roomcast.adapters.redis import DRAIN_TIMEOUT, AdapterHealth
 from roomcast.adapters.subscriber import Subscriber
 from roomcast.adapters.wire import InvalidMessageError, read_names
 from roomcast.codec import Encoder
@@ -131,7 +131,7 @@ class PythonSocketIOBridge(EventEmitter):
             hold=lambda: LONGEST_PAUSE / MAX_HOLDS,  # the other servers come back, too
         )
         self._subscriber = Subscriber(broker, self.counters, on_change=self._changed)
-        self._subscriber.add({self._channel: self._on_message}, {})
+        self._subscriber.add({self._channel: self._on_message})
         self._server: Server | None = None
         self._encoder = Encoder()
         self._adapters: dict[str, Adapter] = {}

@@ -10,60 +10,72 @@ Source:
     socket.io-redis-adapter 8.3.0, ``RedisAdapter``.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
+from secrets import choice
 from typing import Any, Final
 
-from roomcast.adapters.broker import BrokerError
 from roomcast.adapters.cluster import ClusterAdapter
-from roomcast.adapters.collecting import ClusterAck, Fetch, Responses
-from roomcast.adapters.notepack import Notepack
-from roomcast.adapters.receiving import ClassicReceiver, Node, new_uid
+from roomcast.adapters.exchange import Exchange
+from roomcast.adapters.gaps import Gaps
+from roomcast.adapters.notepack import Notepack, UnpackError
+from roomcast.adapters.receiving import Node
 from roomcast.adapters.subscriber import Handler, glob_escaped
-from roomcast.adapters.wire import RequestType, write_choice, write_options
-from roomcast.errors import EncodeError
+from roomcast.adapters.wire import (
+    MAX_SIZE,
+    Channels,
+    InvalidMessageError,
+    RequestType,
+    is_list,
+    read_event,
+    read_options,
+    write_options,
+)
 from roomcast.server.adapter import BroadcastOptions
-from roomcast.server.remote import FetchedSockets
-from roomcast.sockets.acks import Done
 
-__all__ = ["POSITION_DELAY", "ClassicBus"]
+__all__ = ["ClassicBus"]
 
-POSITION_DELAY: Final = 1.0
-"""Seconds after a message until the node says which number it has reached."""
+UID_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+UID_LENGTH: Final = 6
 
-POSITION_INTERVAL: Final = 10.0
-"""Seconds after which it says that again where it has sent nothing: a node that was deaf meanwhile finds its gap."""
+ARRAY_3: Final = b"\x93"
+ARRAY_4: Final = b"\x94"
+UINT64: Final = b"\xcf"
+POSITION_SIZE: Final = 9
+"""Bytes of a sequence number behind a broadcast: always in the longest form, so that it is found from the end."""
+
+PEEK_SIZE: Final = 1_024
+"""Bytes from which on the options of a broadcast are read before its payload."""
 
 log = logging.getLogger("roomcast.adapters")
 
 
-class ClassicBus(ClassicReceiver):
-    """One namespace on the classic bus. It belongs to the event loop of its server.
-
-    Attributes:
-        position: The number of the last message that it has published.
-    """
+class ClassicBus(Exchange):
+    """One namespace on the classic bus. It belongs to the event loop of its server."""
 
     def __init__(
         self,
         node: Node,
         adapter: ClusterAdapter,
         notepack: Notepack,
-        on_close: Callable[["ClassicBus"], None],
+        on_close: Callable[[Exchange], None],
+        *,
+        key: str,
+        answers_specifically: bool,
     ) -> None:
         """Subscribe to the channels of a namespace."""
-        super().__init__(node, adapter, notepack)
-        self.position = 0
-        self._on_close = on_close
-        channels = self._channels
+        self.uid = self._new_id()
+        channels = self._channels = Channels.of(key, adapter.nsp.name)
+        # All channels share their numbers: every node hears all of them.
+        super().__init__(node, adapter, notepack, on_close, channels.own)
         pack = notepack.pack
+        self._answers_specifically = answers_specifically
+        self._gaps = Gaps()
+        self._room_start = len(channels.broadcast)
+        self._own_head = pack(self.uid)
         self._head = b"\x94" + self._own_head + b"\x83\xa4type\x02\xa4data"
         self._middle = b"\xa3nsp" + pack(self._nsp.name)
         self._to_all = pack(write_options(BroadcastOptions()))
-        self._servers = 1
-        self._announced = -1
-        self._timer: asyncio.TimerHandle | None = None
         self._patterns: dict[bytes, Handler] = {
             glob_escaped(channels.broadcast) + b"*": self.on_broadcast
         }
@@ -77,15 +89,8 @@ class ClassicBus(ClassicReceiver):
 
     def close(self) -> None:
         """End: the namespace is no more."""
-        self.stop()
         self._node.subscriber.remove(self._names, self._patterns)
-        self._on_close(self)
-
-    def stop(self) -> None:
-        """Say nothing more by itself."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        super().close()
 
     def broadcast(self, event: str, args: tuple[Any, ...], options: BroadcastOptions) -> None:
         """Let the other nodes send an event."""
@@ -99,133 +104,140 @@ class ClassicBus(ClassicReceiver):
             and options.compress
         )
         travelling = self._to_all if plain else self._notepack.pack(write_options(options))
-        message = b"%b%b%b%b\xcf%b" % (
+        body = b"%b%b%b%b\xcf" % (
             self._head,
             self._notepack.pack_event(self._nsp.name, event, args),
             self._middle,
             travelling,
-            self._next_position().to_bytes(8, "big"),
+        )
+        message = self._numbered(
+            self._channels.own, lambda position, _: body + position.to_bytes(8, "big")
         )
         channel = self._own_channel() if options.all_of else self._channels.of_rooms(rooms)
         node.publisher.publish(channel, message)
 
-    def ask(
-        self,
-        event: str,
-        args: tuple[Any, ...],
-        options: BroadcastOptions,
-        new_ack: Callable[[Callable[[], None]], ClusterAck],
-    ) -> ClusterAck:
-        """Let the other nodes send an event, and collect the answers."""
-        id = new_uid()
-        ack = new_ack(lambda: self._forget(id))
-        pack = self._notepack.pack
-        message = b"\x86%b%b%b%b" % (
-            pack("uid") + pack(self.uid) + pack("requestId") + pack(id),
-            b"\xa4type\x07\xa6packet\x83\xa4type\x02\xa4data",
-            self._notepack.pack_event(self._nsp.name, event, args),
-            self._middle
-            + b"\xa4opts"
-            + pack(write_options(options, timeout=True))
-            + b"\xa3seq"
-            + pack(self._next_position()),
-        )
-        channel = self._request_channel(options)
-        self._pending[id] = ack
-        self._node.publisher.publish(channel, message)
-        self._ask_count(channel, lambda count: ack.servers(None if count is None else count - 1))
-        return ack
-
-    def join(self, options: BroadcastOptions, rooms: tuple[str, ...], leave: bool) -> None:
-        """Let the sockets of other nodes join rooms, or leave them."""
-        kind = RequestType.REMOTE_LEAVE if leave else RequestType.REMOTE_JOIN
-        self._request(options, {"type": kind, "opts": write_choice(options), "rooms": rooms})
-
-    def disconnect(self, options: BroadcastOptions, close: bool) -> None:
-        """Let the other nodes disconnect sockets."""
-        kind = RequestType.REMOTE_DISCONNECT
-        self._request(options, {"type": kind, "opts": write_choice(options), "close": close})
-
-    async def fetch(self, options: BroadcastOptions, found: FetchedSockets) -> FetchedSockets:
-        """Add the sockets of other nodes."""
-        id = new_uid()
-        fetch = Fetch()
-        self._pending[id] = fetch
-        try:
-            kind = RequestType.REMOTE_FETCH
-            self._request(options, {"requestId": id, "type": kind, "opts": write_choice(options)})
-            count = await self._count(self._request_channel(options))
-            if count is None:
-                found.servers = None
-                return found
-            await fetch.wait(count - 1, self._node.requests_timeout)
-        finally:
-            self._forget(id)
-        found.extend(fetch.sockets)
-        found.servers = max(count, 1)
-        found.answered = 1 + fetch.answers
-        return found
-
-    def server_side_emit(
-        self, event: str, args: tuple[Any, ...], done: Done | None, timeout: float
-    ) -> None:
-        """Send an event to the other servers.
-
-        Raises:
-            EncodeError: If an argument cannot travel.
-        """
-        request: dict[str, Any] = {"type": RequestType.SERVER_SIDE_EMIT, "data": [event, *args]}
-        if done is None:
-            self._request(BroadcastOptions(), request)
+    def on_broadcast(self, channel: bytes, data: bytes) -> None:
+        """Take a broadcast of another node, or an emitter."""
+        node = self._node
+        if data[1:8] == self._own_head and data[:1] == ARRAY_4:
+            node.count("own")
             return
-        id = new_uid()
-        self._request(BroadcastOptions(), {"requestId": id} | request)
-        timers = self._nsp.server.engine.timers
-        responses = Responses(done, timeout, timers, lambda: self._forget(id))
-        self._pending[id] = responses
-        self._ask_count(
-            self._channels.request,
-            lambda count: responses.servers(None if count is None else count - 1),
-        )
-
-    async def count(self) -> int:
-        """Return the number of servers, this one included; the last one known if nobody can be asked."""
-        count = await self._count(self._channels.request)
-        return self._servers if count is None else count
-
-    def announce(self, again: float = POSITION_INTERVAL) -> None:
-        """Say which number has been reached, and say it again after some seconds."""
-        loop = asyncio.get_running_loop()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = loop.call_later(again, self.announce)
-        self._announced = self.position
-        message = {"uid": self.uid, "type": RequestType.POSITION, "seq": self.position}
-        self._node.publisher.publish(self._channels.own, self._requests.write(message))
-
-    def _next_position(self) -> int:
-        if self._announced == self.position:  # the first message since
-            self._node.ensure_started()
+        if not self._take_position(data):
+            return
+        room_bytes = channel[self._room_start : -1]
+        if room_bytes:
             try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:  # before there is one; it will say so when there is
-                pass
-            else:
-                if self._timer is not None:
-                    self._timer.cancel()
-                self._timer = loop.call_later(POSITION_DELAY, self.announce)
-        self.position += 1
-        return self.position
+                room = room_bytes.decode("utf-8", "surrogatepass")
+                wanted = self._adapter.concerns(room)
+            except UnicodeError:
+                self._refuse("invalid", "a room that is no text")
+                return
+        else:
+            wanted = self._adapter.concerns_anybody
+        if not wanted:
+            node.count("foreign_rooms")
+            return
+        self._deliver(data, peek=not room_bytes and len(data) >= PEEK_SIZE)
 
-    def _request(self, options: BroadcastOptions, request: dict[str, Any]) -> None:
-        channel = self._request_channel(options)
-        position = self.position + 1
+    def on_own(self, channel: bytes, data: bytes) -> None:
+        """Take what roomcast nodes say to each other alone: a broadcast or a request."""
+        if data[:1] not in (ARRAY_3, ARRAY_4):
+            self.on_request(channel, data)
+        elif data[1:8] == self._own_head:
+            self._node.count("own")
+        elif self._take_position(data):
+            self._deliver(data, peek=len(data) >= PEEK_SIZE)
+
+    def _take_position(self, data: bytes) -> bool:
+        """Look at the number of a broadcast, if it has one; say whether the message is to be read."""
+        if len(data) <= MAX_SIZE:
+            if data[:1] != ARRAY_4 or data[-POSITION_SIZE : -POSITION_SIZE + 1] != UINT64:
+                return True
+            position = int.from_bytes(data[1 - POSITION_SIZE :], "big")
+            return self._heard(self._gaps, data[2:8], position)
+        self._refuse("too_large", f"{len(data)} bytes")
+        return False
+
+    def _deliver(self, data: bytes, *, peek: bool) -> None:
+        """Send a broadcast of another node to the sockets of this one."""
+        adapter, notepack = self._adapter, self._notepack
         try:
-            data = self._requests.write({"uid": self.uid} | request | {"seq": position})
-        except (TypeError, OverflowError, ValueError) as error:
-            raise EncodeError(str(error)) from error
-        self._next_position()
+            if peek:
+                options = read_options(notepack.split(data, 2))
+                named = options.rooms or options.all_of
+                if named and not any(map(adapter.concerns, named)):
+                    self._node.count("foreign_rooms")
+                    return
+            message = notepack.unpack(data)
+            if not is_list(message) or len(message) < 3:
+                raise InvalidMessageError("no broadcast")
+            uid, packet, given = message[:3]
+            if uid == self.uid:
+                self._node.count("own")
+                return
+            options = read_options(given)
+            event = read_event(packet, self._nsp.name)
+        except (UnpackError, InvalidMessageError) as error:
+            self._refuse("invalid", str(error))
+            return
+        if event is None:
+            self._node.count("foreign_namespaces")
+            return
+        self._guarded(lambda: adapter.deliver(event[0], event[1], options))
+
+    def on_request(self, channel: bytes, data: bytes) -> None:
+        """Take a request."""
+        self._guarded(lambda: self._take_request(self._requests.read(data), self._gaps))
+
+    def on_response(self, channel: bytes, data: bytes) -> None:
+        """Take an answer."""
+        self._guarded(lambda: self._take_answer(self._requests.read(data)))
+
+    def _send_ask(
+        self, id: str, event: str, args: tuple[Any, ...], options: BroadcastOptions
+    ) -> None:
+        pack = self._notepack.pack
+        body = b"\x86%b\xa4type\x07\xa6packet\x83\xa4type\x02\xa4data%b%b\xa4opts%b\xa3seq" % (
+            pack("uid") + pack(self.uid) + pack("requestId") + pack(id),
+            self._notepack.pack_event(self._nsp.name, event, args),
+            self._middle,
+            pack(write_options(options, timeout=True)),
+        )
+        message = self._numbered(self._channels.own, lambda position, _: body + pack(position))
+        self._node.publisher.publish(self._request_channel(options), message)
+
+    def _send_request(self, options: BroadcastOptions, request: dict[str, Any]) -> None:
+        data = self._numbered(
+            self._channels.own,
+            lambda position, _: self._requests.write(
+                {"uid": self.uid} | request | {"seq": position}
+            ),
+        )
+        self._node.publisher.publish(self._request_channel(options), data)
+
+    def _send_answer(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
+        kind = answer.get("type")
+        is_ack = kind == RequestType.BROADCAST_ACK
+        data = self._notepack.pack(answer) if is_ack else self._requests.write(answer)
+        channel = self._channels.response
+        uid = request.get("uid")
+        # Answers to events between servers travel on the common channel always, as in the reference.
+        if (
+            self._answers_specifically
+            and isinstance(uid, str)
+            and kind != RequestType.SERVER_SIDE_EMIT
+        ):
+            channel = b"%b%b#" % (channel, uid.encode("utf-8", "replace"))
         self._node.publisher.publish(channel, data)
+
+    def _send_position(self, channel: bytes, position: int) -> None:
+        message = {"uid": self.uid, "type": RequestType.POSITION, "seq": position}
+        self._node.publisher.publish(channel, self._requests.write(message))
+
+    async def _count_servers(self, *, own: bool) -> int:
+        channel = self._channels.own if own else self._channels.request
+        reply = await self._node.publisher.ask(b"PUBSUB", b"NUMSUB", channel)
+        return int(reply[1])
 
     def _request_channel(self, options: BroadcastOptions) -> bytes:
         return self._own_channel() if options.all_of else self._channels.request
@@ -235,21 +247,5 @@ class ClassicBus(ClassicReceiver):
             log.info("all_of reaches the sockets of roomcast nodes only: Node.js does not know it")
         return self._channels.own
 
-    def _forget(self, id: str) -> None:
-        self._pending.pop(id, None)
-
-    async def _count(self, channel: bytes) -> int | None:
-        try:
-            reply = await self._node.publisher.ask(b"PUBSUB", b"NUMSUB", channel)
-        except BrokerError:
-            return None
-        count = int(reply[1])
-        if channel == self._channels.request:
-            self._servers = max(count, 1)
-        return count
-
-    def _ask_count(self, channel: bytes, take: Callable[[int | None], None]) -> None:
-        async def ask() -> None:
-            take(await self._count(channel))
-
-        self._nsp.server.handlers.run(ask())
+    def _new_id(self) -> str:
+        return "".join([choice(UID_ALPHABET) for _ in range(UID_LENGTH)])

@@ -1,21 +1,23 @@
 """The adapter of a namespace on a node of a cluster: what it does for its own sockets, and what it lets the others do.
 
-How the others are told is the bus's; there is one for each format that travels (`classic.py`).
+How the others are told is the bus's; there is one for each format that travels (`classic.py`, `sharded.py`).
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from roomcast.adapters.collecting import ClusterAck
 from roomcast.server.acks import AckReport, BroadcastAck
-from roomcast.server.adapter import Adapter, Asking, BroadcastOptions
+from roomcast.server.adapter import CREATE_ROOM, DELETE_ROOM, Adapter, Asking, BroadcastOptions
 from roomcast.server.recoverable import SessionAwareAdapter
 from roomcast.server.remote import FetchedSockets
-from roomcast.server.sessions import Sessions
+from roomcast.server.sessions import Session, Sessions
 from roomcast.sockets.acks import Done
 
 if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace
+    from roomcast.server.socket import Socket
 
 __all__ = ["Bus", "ClusterAdapter", "RecoverableClusterAdapter"]
 
@@ -62,6 +64,12 @@ class Bus(Protocol):
         """Return the number of servers, this one included; the last one known if nobody can be asked."""
         ...
 
+    def room_created(self, room: str) -> None:
+        """Learn that there may be somebody in a room now, if `ClusterAdapter.tells_rooms`."""
+
+    def room_deleted(self, room: str) -> None:
+        """Learn that there is nobody in a room any more, and nobody who may come back to it."""
+
     def close(self) -> None:
         """End."""
 
@@ -74,9 +82,11 @@ class ClusterAdapter(Adapter):
 
     Attributes:
         bus: What reaches the other nodes.
+        tells_rooms: Whether the bus hears of rooms that come and go.
     """
 
     bus: Bus
+    tells_rooms = False
 
     def broadcast(
         self, event: str, args: tuple[Any, ...], options: BroadcastOptions
@@ -196,6 +206,21 @@ class ClusterAdapter(Adapter):
         """Whether what is sent to all may be for somebody here."""
         return bool(len(self.rooms)) or self.has_sessions
 
+    def _has_observers(self) -> bool:
+        return self.tells_rooms or super()._has_observers()
+
+    def _tell(self, event: str, *args: str) -> None:
+        if self.tells_rooms:
+            if event == CREATE_ROOM:
+                self.bus.room_created(args[0])
+            elif event == DELETE_ROOM and not self._may_come_back(args[0]):
+                self.bus.room_deleted(args[0])
+        super()._tell(event, *args)
+
+    def _may_come_back(self, room: str) -> bool:
+        """Say whether somebody may come back to a room that nobody is in."""
+        return False
+
     def _is_local(self, options: BroadcastOptions) -> bool:
         """Say whether nobody elsewhere can be meant: an id of a socket of this node is nobody else's."""
         if options.local:
@@ -213,3 +238,37 @@ class RecoverableClusterAdapter(ClusterAdapter, SessionAwareAdapter):
     def __init__(self, nsp: "Namespace", sessions: Sessions) -> None:
         """Begin without any socket."""
         SessionAwareAdapter.__init__(self, nsp, sessions)
+        # How many of those who may come back are in a room, or have an id.
+        self._awaited: Counter[str] = Counter()
+
+    def add(self, socket: "Socket", rooms: Iterable[str]) -> None:
+        """Make a connected socket known; one that has come back is away no more."""
+        session = self._away.get(socket.id)
+        super().add(socket, rooms)
+        if session is not None:
+            self._await_no_more(session)
+
+    def persist_session(self, session: Session) -> None:
+        """Keep a session, and go on hearing what is sent to its rooms."""
+        if self._away.get(session.sid) is not session:
+            self._awaited.update((session.sid, *session.rooms))
+        super().persist_session(session)
+
+    def session_gone(self, session: Session) -> None:
+        """Learn that nobody will come back for a session."""
+        if self._away.get(session.sid) is session:
+            self._await_no_more(session)
+        super().session_gone(session)
+
+    def _may_come_back(self, room: str) -> bool:
+        return room in self._awaited
+
+    def _await_no_more(self, session: Session) -> None:
+        for room in (session.sid, *session.rooms):
+            if self._awaited[room] > 1:
+                self._awaited[room] -= 1
+                continue
+            del self._awaited[room]
+            is_empty = not self.rooms.members(room) and self.rooms.get(room) is None
+            if self.tells_rooms and is_empty:
+                self.bus.room_deleted(room)

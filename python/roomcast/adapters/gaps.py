@@ -33,6 +33,10 @@ class Gaps:
     def __len__(self) -> int:
         return len(self._positions)
 
+    def forget(self, sender: bytes) -> None:
+        """Forget what was heard of a node: its numbers begin anew."""
+        self._positions.pop(sender, None)
+
     def heard(self, sender: bytes, position: int) -> int:
         """Take the number of a message; return how many are missing before it, or `REPEATED`, or `NONSENSE`."""
         positions = self._positions

@@ -34,7 +34,12 @@ class UnpackError(ValueError):
 
 
 class Notepack:
-    """Packs and unpacks, with the hook of one server."""
+    """Packs and unpacks, with the hook of one server.
+
+    Attributes:
+        encoder: The encoder for what MessagePack does not know.
+        pack: Returns the bytes of a value.
+    """
 
     def __init__(self, default: Callable[[Any], Any] | None = None) -> None:
         """Take the hook for objects that are no part of MessagePack.
@@ -44,7 +49,7 @@ class Notepack:
         """
         msgpack = require_redis("msgpack")
         self._default = default
-        self._encoder = Encoder(default=default)
+        self.encoder = Encoder(default=default)
         self._unpacker = msgpack.Unpacker
         self._packer = msgpack.Packer(default=self.convert, unicode_errors=SURROGATES)
         self._errors = (msgpack.exceptions.UnpackException, ValueError, OverflowError, TypeError)
@@ -56,7 +61,7 @@ class Notepack:
             return self.pack([event, *args])
         except (OverflowError, TypeError, ValueError, RecursionError):
             pass
-        packet = self._encoder.encode_event(nsp, event, args)
+        packet = self.encoder.encode_event(nsp, event, args)
         decoder = Decoder()
         assert packet.text is not None  # our own encoder's
         read = decoder.feed(packet.text, 1)

@@ -114,13 +114,14 @@ class Publisher:
         self._waker = None
         self._link.start()
 
-    def publish(self, channel: bytes, payload: bytes) -> bool:
-        """Queue a message; say whether it has found a place.
+    def publish(self, channel: bytes, payload: bytes, *, sharded: bool = False) -> bool:
+        """Queue a message for a channel, or for one of the sharded channels; say whether it has found a place.
 
         Cost:
             That of its bytes; no system call.
         """
-        entry = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+        entry = b"*3\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+            b"$8\r\nSPUBLISH" if sharded else b"$7\r\nPUBLISH",
             len(channel),
             channel,
             len(payload),

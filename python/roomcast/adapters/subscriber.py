@@ -3,6 +3,9 @@
 The broker counts subscriptions, and the nodes of a cluster take that for their number. So a channel is subscribed to on one
 connection only, and the one that takes the place of a broken one is opened when that is closed.
 
+What changes within one iteration of the event loop is settled with the broker in the next, in one write, and only if it still makes a
+difference: a room that is left and joined again costs nothing, and ends as it should.
+
 States:
 
     =========  =====================================================================================================
@@ -14,7 +17,8 @@ States:
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from typing import Any, Final
 
 from roomcast.adapters.broker import Broker, BrokerError, Line, command
@@ -25,6 +29,10 @@ __all__ = ["Handler", "Subscriber", "glob_escaped"]
 Handler = Callable[[bytes, bytes], None]
 """Called with the channel and the message. What it raises is logged and counted."""
 
+Handlers = Mapping[bytes, Handler]
+
+NONE: Final[Handlers] = {}
+
 SLICE: Final = 0.01
 """Seconds for which messages that are there already may hold the loop."""
 
@@ -34,8 +42,16 @@ SLICE_MESSAGES: Final = 64
 CHANNELS_AT_ONCE: Final = 500
 """Channels of one command, so that a thousand namespaces do not become one huge command."""
 
-SUBSCRIBE: Final = {False: b"SUBSCRIBE", True: b"PSUBSCRIBE"}
-UNSUBSCRIBE: Final = {False: b"UNSUBSCRIBE", True: b"PUNSUBSCRIBE"}
+
+class Kind(Enum):
+    """What can be subscribed to; the value is what stands in front of the names of commands and replies."""
+
+    CHANNEL = b""
+    PATTERN = b"p"
+    SHARD = b"s"
+
+
+CONFIRMATIONS: Final = {kind.value + b"subscribe": kind for kind in Kind}
 
 log = logging.getLogger("roomcast.adapters")
 
@@ -66,9 +82,11 @@ class Subscriber:
             on_change=on_change,
         )
         self._counters = counters
-        self._channels: dict[bytes, Handler] = {}
-        self._patterns: dict[bytes, Handler] = {}
-        self._unconfirmed: set[bytes] = set()
+        # A name may be wanted twice: a room of one namespace has the channel of another whose name is odd enough.
+        self._wanted: dict[Kind, dict[bytes, tuple[Handler, ...]]] = {kind: {} for kind in Kind}
+        self._ordered: set[tuple[Kind, bytes]] = set()
+        self._changed: dict[tuple[Kind, bytes], None] = {}
+        self._unconfirmed: set[tuple[Kind, bytes]] = set()
         self._orders: list[bytes] = []
         self._waker: asyncio.Future[None] | None = None
         self._connected = False
@@ -95,33 +113,46 @@ class Subscriber:
         """Close the connection, and open no more."""
         await self._link.close()
 
-    def add(self, channels: dict[bytes, Handler], patterns: dict[bytes, Handler]) -> None:
-        """Subscribe to channels and patterns that are not there yet."""
-        self._channels.update(channels)
-        self._patterns.update(patterns)
-        if self._connected:
-            self._unconfirmed.update(channels, patterns)
-            self._order(False, channels, SUBSCRIBE)
-            self._order(True, patterns, SUBSCRIBE)
+    @property
+    def settled(self) -> bool:
+        """Whether the broker has confirmed everything that is wanted."""
+        return self.listening and not self._unconfirmed and not self._changed
 
-    def remove(self, channels: Iterable[bytes], patterns: Iterable[bytes]) -> None:
-        """Cancel subscriptions."""
-        for is_pattern, names, table in (
-            (False, list(channels), self._channels),
-            (True, list(patterns), self._patterns),
-        ):
+    def add(
+        self, channels: Handlers = NONE, patterns: Handlers = NONE, shards: Handlers = NONE
+    ) -> None:
+        """Subscribe to channels, patterns and sharded channels."""
+        for kind, handlers in zip(Kind, (channels, patterns, shards), strict=True):
+            table = self._wanted[kind]
+            for name, handler in handlers.items():
+                table[name] = (*table.get(name, ()), handler)
+            self._change(kind, handlers)
+
+    def remove(
+        self, channels: Handlers = NONE, patterns: Handlers = NONE, shards: Handlers = NONE
+    ) -> None:
+        """Cancel subscriptions; with the same handlers as before."""
+        for kind, handlers in zip(Kind, (channels, patterns, shards), strict=True):
+            table = self._wanted[kind]
+            for name, handler in handlers.items():
+                left = list(table.pop(name, ()))
+                if handler in left:
+                    left.remove(handler)
+                if left:
+                    table[name] = tuple(left)
+            self._change(kind, handlers)
+
+    def _change(self, kind: Kind, names: Iterable[bytes]) -> None:
+        if self._connected:
             for name in names:
-                table.pop(name, None)
-                self._unconfirmed.discard(name)
-            if self._connected:
-                self._order(is_pattern, names, UNSUBSCRIBE)
+                self._changed[kind, name] = None
+            self._wake()
 
     async def _serve(self, line: Line) -> None:
         self._connected = True
-        self._orders.clear()
-        self._unconfirmed = {*self._channels, *self._patterns}
-        self._order(False, self._channels, SUBSCRIBE)
-        self._order(True, self._patterns, SUBSCRIBE)
+        for kind, table in self._wanted.items():
+            self._change(kind, table)
+        self._unconfirmed = set(self._changed)
         self._counters["subscriptions"] += 1
         sending = asyncio.ensure_future(self._send(line))
         try:
@@ -136,18 +167,17 @@ class Subscriber:
         """Send orders as they come, beside the reading."""
         loop = asyncio.get_running_loop()
         while True:
-            if not self._orders:
+            if not self._orders and not self._changed:
                 self._waker = loop.create_future()
                 await self._waker
-            orders, self._orders = self._orders, []
             try:
-                await line.send(orders)
+                await line.send(self._take_orders())
             except BrokerError:
                 return  # the reader notices too
 
     async def _read(self, line: Line) -> None:
         loop = asyncio.get_running_loop()
-        channels, patterns = self._channels, self._patterns
+        channels, patterns, shards = (self._wanted[kind] for kind in Kind)
         counters = self._counters
         read = line.read
         slice_end = 0.0
@@ -166,40 +196,58 @@ class Subscriber:
                 raise BrokerError(str(message))
             kind = message[0]
             if kind == b"pmessage":
-                handler, channel, data = patterns.get(message[1]), message[2], message[3]
+                handlers, channel, data = patterns.get(message[1], ()), message[2], message[3]
             elif kind == b"message":
-                handler, channel, data = channels.get(message[1]), message[1], message[2]
+                handlers, channel, data = channels.get(message[1], ()), message[1], message[2]
+            elif kind == b"smessage":
+                handlers, channel, data = shards.get(message[1], ()), message[1], message[2]
             else:
                 self._take_reply(message)
                 continue
             counters["received"] += 1
-            if handler is None:  # cancelled a moment ago
-                continue
-            try:
-                handler(channel, data)
-            except Exception:
-                counters["failed"] += 1
-                if counters["failed"] == 1:
-                    log.exception("a message of the cluster has failed")
+            for handler in handlers:  # of one that was cancelled a moment ago there are none
+                try:
+                    handler(channel, data)
+                except Exception:
+                    counters["failed"] += 1
+                    if counters["failed"] == 1:
+                        log.exception("a message of the cluster has failed")
 
     def _take_reply(self, reply: Any) -> None:
         """Take what is no message, as a confirmation."""
-        if reply[0] in (b"subscribe", b"psubscribe"):
-            self._unconfirmed.discard(reply[1])
-            if not self._unconfirmed:
-                self._link.works()
+        kind = CONFIRMATIONS.get(reply[0])
+        if kind is not None:
+            self._unconfirmed.discard((kind, reply[1]))
+        if not self._unconfirmed:
+            self._link.works()
 
     async def _ping(self, line: Line) -> None:
         self._orders.append(command(b"PING"))
         self._wake()
 
-    def _order(self, is_pattern: bool, names: Iterable[bytes], words: dict[bool, bytes]) -> None:
-        listed = list(names)
-        for begin in range(0, len(listed), CHANNELS_AT_ONCE):
-            self._orders.append(
-                command(words[is_pattern], *listed[begin : begin + CHANNELS_AT_ONCE])
-            )
-        self._wake()
+    def _take_orders(self) -> list[bytes]:
+        """Return the commands that settle what has changed."""
+        orders, self._orders = self._orders, []
+        names: dict[bytes, list[bytes]] = {}
+        for kind, name in self._changed:
+            entry = (kind, name)
+            is_wanted = name in self._wanted[kind]
+            if is_wanted == (entry in self._ordered):
+                continue
+            if is_wanted:
+                self._ordered.add(entry)
+                self._unconfirmed.add(entry)
+                words = b"SUBSCRIBE"
+            else:
+                self._ordered.discard(entry)
+                self._unconfirmed.discard(entry)
+                words = b"UNSUBSCRIBE"
+            names.setdefault(kind.value.upper() + words, []).append(name)
+        self._changed.clear()
+        for words, listed in names.items():
+            for begin in range(0, len(listed), CHANNELS_AT_ONCE):
+                orders.append(command(words, *listed[begin : begin + CHANNELS_AT_ONCE]))
+        return orders
 
     def _wake(self) -> None:
         if self._waker is not None and not self._waker.done():
@@ -209,6 +257,9 @@ class Subscriber:
         self._connected = False
         self._waker = None
         self._orders.clear()
+        self._ordered.clear()
+        self._changed.clear()
+        self._unconfirmed.clear()
 
 
 def glob_escaped(text: bytes) -> bytes:

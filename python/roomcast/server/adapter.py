@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace
     from roomcast.server.socket import Socket
 
-__all__ = ["Adapter", "AdapterFactory", "Asking", "BroadcastOptions"]
+__all__ = [
+    "CREATE_ROOM",
+    "DELETE_ROOM",
+    "Adapter",
+    "AdapterFactory",
+    "Asking",
+    "BroadcastOptions",
+]
 
 CREATE_ROOM: Final = "create-room"
 JOIN_ROOM: Final = "join-room"
