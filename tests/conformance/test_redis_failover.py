@@ -7,14 +7,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from typing import Any, Final
 
 import pytest
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import Sentinel
 
-from roomcast import AdapterHealth, RedisAdapter, Server
+from roomcast import RedisAdapter, Server
 from roomcast.testing import Connect, Socket
 from support.broker import RunningBroker, missing_broker, running_broker
 from support.cluster import new_node
@@ -214,17 +213,8 @@ async def test_sentinel_finds_the_new_master(
     a[0].emit("n", 1)
     await there.hears(1)
     assert master.subscribers(REQUESTS) == 2
-    went_deaf: set[int] = set()
-
-    def look(number: int, health: AdapterHealth) -> None:
-        if not health.ok:
-            went_deaf.add(number)
-
-    for number, (_, adapter) in enumerate((a, b)):
-        adapter.on("health", partial(look, number))
     getattr(master, fault)()
-    # Not at once: a new master may be there before the second one notices.
-    await eventually(lambda: went_deaf == {0, 1})
+    await eventually(lambda: deaf(a, b))
     a[0].emit("n", 2)
     await here.hears(2)
     end = time.monotonic() + 60

@@ -11,6 +11,7 @@ from roomcast.adapters.cluster import ClusterAdapter, RecoverableClusterAdapter
 from roomcast.adapters.exchange import Exchange
 from roomcast.adapters.link import LONGEST_PAUSE
 from roomcast.adapters.notepack import Notepack
+from roomcast.adapters.numbering import POSITION_DELAY
 from roomcast.adapters.publisher import Publisher, QueuePolicy
 from roomcast.adapters.subscriber import Subscriber
 from roomcast.errors import UsageError
@@ -199,7 +200,7 @@ class BrokerNode(EventEmitter, ABC):
         self._was_listening = listening
         if self.publisher.connected:
             for bus in list(self._buses):
-                bus.numbering.announce_soon()
+                bus.numbering.announce(POSITION_DELAY)  # others may not hear it yet
         self._tell("health", self.health)
 
     def _tell(self, event: str, *args: Any) -> None:

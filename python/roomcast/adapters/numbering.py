@@ -72,8 +72,8 @@ class Numbering:
         self._total -= 1
         self._positions[channel] -= 1
 
-    def announce(self) -> None:
-        """Say which numbers have been reached, and say it again after some seconds."""
+    def announce(self, again: float | None = None) -> None:
+        """Say which numbers have been reached, and say it again after so many seconds."""
         self._say(self._main, self._positions.get(self._main, 0))
         for channel, times in list(self._unsaid.items()):
             self._say(channel, self._positions[channel])
@@ -81,14 +81,7 @@ class Numbering:
                 self._unsaid[channel] = times - 1
             else:
                 del self._unsaid[channel]
-        self._schedule(POSITION_INTERVAL)
-
-    def announce_soon(self) -> None:
-        """Say it in a moment: others may not hear it yet."""
-        for channel in self._positions:
-            if channel != self._main:
-                self._unsaid[channel] = REPETITIONS
-        self._schedule(POSITION_DELAY)
+        self._schedule(POSITION_INTERVAL if again is None else again)
 
     def stop(self) -> None:
         """Say nothing more."""
