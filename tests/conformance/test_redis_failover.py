@@ -17,6 +17,7 @@ from roomcast import RedisAdapter, Server
 from roomcast.testing import Connect, Socket
 from support.broker import RunningBroker, missing_broker, running_broker
 from support.cluster import new_node
+from support.ears import Ear, heard_again
 from support.proxy import Proxy
 from support.served import eventually
 
@@ -65,24 +66,6 @@ async def node() -> AsyncIterator[NewNode]:
     yield start
     for io in servers:
         await io.close()
-
-
-class Ear:
-    """What a client hears of ``n``."""
-
-    def __init__(self, socket: Socket) -> None:
-        self.heard: list[int] = []
-        socket.on("n", self.heard.append)
-
-    async def hears(self, number: int) -> None:
-        await eventually(lambda: number in self.heard)
-
-
-async def heard_again(*nodes: Node) -> float:
-    """Wait until nodes listen and publish; return after how many seconds."""
-    begin = time.monotonic()
-    await eventually(lambda: all(adapter.health.ok for _, adapter in nodes))
-    return time.monotonic() - begin
 
 
 def deaf(*nodes: Node) -> bool:

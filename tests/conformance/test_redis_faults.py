@@ -16,9 +16,10 @@ from roomcast import (
     SyncEmitter,
 )
 from roomcast.adapters.notepack import Notepack
-from roomcast.testing import Connect, Socket
+from roomcast.testing import Connect
 from support.broker import RunningBroker, missing_broker, running_broker
 from support.cluster import new_node
+from support.ears import Ear, heard_again
 from support.proxy import Proxy
 from support.served import eventually
 
@@ -68,24 +69,6 @@ async def node(broker: RunningBroker, kind: str) -> AsyncIterator[NewNode]:
     yield start
     for io in servers:
         await io.close()
-
-
-class Ear:
-    """What a client hears of ``n``."""
-
-    def __init__(self, socket: Socket) -> None:
-        self.heard: list[int] = []
-        socket.on("n", self.heard.append)
-
-    async def hears(self, number: int) -> None:
-        await eventually(lambda: number in self.heard)
-
-
-async def heard_again(*nodes: Node) -> float:
-    """Wait until nodes listen and publish; return after how many seconds."""
-    begin = time.monotonic()
-    await eventually(lambda: all(adapter.health.ok for _, adapter in nodes))
-    return time.monotonic() - begin
 
 
 async def test_clients_of_the_same_node_hear_while_the_broker_is_gone(
