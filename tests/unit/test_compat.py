@@ -33,6 +33,9 @@ from roomcast.errors import (
 from roomcast.msgpack import Ext
 from roomcast.types import Limits
 
+THREE = ("ours", "ours-msgpack", "theirs")
+"""Names for tests of both packets and of the one that they stand for."""
+
 
 def test_import_needs_nothing_of_python_socketio():
     code = "import sys, roomcast.compat; print({'socketio', 'engineio'} & set(sys.modules))"
@@ -183,6 +186,82 @@ class Spaced:
     @staticmethod
     def loads(text):
         return json.loads(text, parse_int=str)
+
+
+@pytest.mark.parametrize("cls", [Packet, MsgPackPacket, reference.Packet], ids=THREE)
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((2, [], "/", 1, False, None, 7), {}),
+        ((2,), {"packet_type": 3}),
+        ((), {"type": 2}),
+        ((2,), {"dat\ud800": []}),
+    ],
+)
+def test_wrong_arguments_are_refused(cls, args, kwargs):
+    with pytest.raises((TypeError, UnicodeEncodeError)):
+        cls(*args, **kwargs)
+
+
+@pytest.mark.parametrize("base", [Packet, MsgPackPacket, reference.Packet], ids=THREE)
+def test_whatever_makes_packets_may_be_replaced(base, monkeypatch):
+    made = []
+
+    class WithNew(base):
+        def __new__(cls, *args, **kwargs):
+            made.append("new")
+            return super().__new__(cls)
+
+    class Meta(type):
+        def __call__(cls, *args, **kwargs):
+            made.append("call")
+            return super().__call__(*args, **kwargs)
+
+    class WithMeta(base, metaclass=Meta):
+        pass
+
+    class Replaced(base):
+        pass
+
+    def init(self, *args, **kwargs):
+        made.append("init")
+        base.__init__(self, *args, **kwargs)
+
+    assert Replaced(3, data=["a"]).packet_type == 3
+    monkeypatch.setattr(Replaced, "__init__", init)
+    for cls in (WithNew, WithMeta, Replaced):
+        packet = cls(3, ["a"], id=4, namespace="/b")
+        assert (packet.packet_type, packet.data, packet.namespace, packet.id) == (3, ["a"], "/b", 4)
+    assert made == ["new", "call", "init"]
+
+
+def test_other_bases_hear_of_subclasses():
+    heard = []
+
+    class Listening:
+        def __init_subclass__(cls, **options):
+            super().__init_subclass__()
+            heard.append((cls.__name__, options))
+
+    class Both(Packet, Listening, colour="red"):
+        pass
+
+    assert heard == [("Both", {"colour": "red"})]
+    with pytest.raises(TypeError, match="no keyword arguments"):
+        type("Alone", (Packet,), {}, colour="red")
+
+
+@pytest.mark.parametrize("cls", [Packet, MsgPackPacket, reference.Packet], ids=THREE)
+@pytest.mark.parametrize("name", ["packet_type", "data", "namespace", "id"])
+def test_a_deleted_attribute_is_missing(cls, name):
+    packet = cls(2, ["a"], "/b", 3)
+    delattr(packet, name)
+    with pytest.raises(AttributeError, match=name):
+        getattr(packet, name)
+    with pytest.raises(AttributeError, match=name):
+        packet.encode()
+    setattr(packet, name, 5 if name != "namespace" else "/b")
+    packet.encode()
 
 
 def test_json_modules_belong_to_classes():

@@ -1,9 +1,8 @@
 //! Appending strings and numbers, of JSON and of MessagePack, with one look at the capacity each.
 //!
-//! The second and last room for `unsafe`, beside `py/buffers.rs`. A safe `Vec` looks at its capacity for every piece of
-//! eight bytes, and calls `memcpy` for every other length. Measured on 100 kB of records, together with the one copy of
-//! `py/buffers.rs`: 276 µs before, 199 µs after.
-//! The plain twins stand in the tests of `write`.
+//! A safe `Vec` looks at its capacity for every piece of eight bytes, and calls `memcpy` for every other length. Measured on
+//! 100 kB of records, together with the one copy of `py/buffers.rs`: 276 µs before, 199 µs after. The plain twins stand in the
+//! tests of `write`.
 
 #![expect(
     unsafe_code,

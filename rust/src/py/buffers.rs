@@ -1,13 +1,10 @@
-//! The room for `unsafe`: what strings, dicts and lists look like inside, behind functions that are safe to call.
+//! What strings, dicts and lists look like inside, behind functions that are safe to call.
 //!
 //! What is guaranteed: no function here hands out a borrow that user code could invalidate; objects are returned owned,
 //! or as slices of immutable strings that live as long as the reference they are borrowed from. What is not: a list or
 //! dict that is changed while it is walked gives each item at most as it is at that moment, and may skip or repeat items.
 
-#![expect(
-    unsafe_code,
-    reason = "one of the two rooms for it, beside json/append.rs"
-)]
+#![expect(unsafe_code, reason = "what strings, dicts and lists look like inside")]
 
 use std::mem::MaybeUninit;
 

@@ -7,10 +7,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
 use super::buffers;
-use super::compat::{
+use super::compat_data::deconstruct_binary;
+use super::compat_text::{
     Decoded, MARGIN, is_binary, read_head, small_number, write_address, write_margin,
 };
-use super::compat_data::deconstruct_binary;
 
 /// Write a packet, if its head is as usual; its class must not have replaced any method.
 pub(super) fn write_packet<'py>(

@@ -6,10 +6,12 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use super::compat::{CompatPacket, LIMITS, lenient};
+use super::compat::{CompatPacket, lenient};
+use super::compat_text::LIMITS;
 use super::decoder::SMALL_PAYLOAD;
 use super::msgpack_decode::PyBuilder;
 use super::msgpack_encode::Walker;
+use super::vectorcall::{Arguments, Construct};
 use super::{buffers, errors, scratch};
 use crate::msgpack::read::Reader;
 use crate::msgpack::write;
@@ -36,7 +38,6 @@ impl CompatMsgPackPacket {
     #[expect(unused_variables, reason = "they are `__init__`'s")]
     #[expect(clippy::too_many_arguments, reason = "they are `__init__`'s")]
     fn new(
-        py: Python<'_>,
         packet_type: Option<&Bound<'_, PyAny>>,
         data: Option<&Bound<'_, PyAny>>,
         namespace: Option<&Bound<'_, PyAny>>,
@@ -46,7 +47,7 @@ impl CompatMsgPackPacket {
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyClassInitializer<Self> {
-        PyClassInitializer::from(CompatPacket::empty(py)).add_subclass(Self)
+        PyClassInitializer::from(CompatPacket::empty()).add_subclass(Self)
     }
 
     fn encode<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -65,19 +66,25 @@ impl CompatMsgPackPacket {
         encoded_packet: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        // Of the class, so that a function is not bound to the packet.
-        let hook = slf.get_type().getattr(pyo3::intern!(py, "ext_hook"))?;
-        if read_packet(slf.as_super(), encoded_packet, &hook)? {
+        if read_packet(slf.as_super(), encoded_packet)? {
             return Ok(py.None().into_bound(py));
         }
         lenient!(py, "decode_msgpack")?.call1((slf, encoded_packet))
     }
 }
 
+impl Construct<6> for CompatMsgPackPacket {
+    const PARAMETERS: [&'static str; 6] = CompatPacket::PARAMETERS;
+
+    fn fill<'py>(slf: &Bound<'py, Self>, arguments: Arguments<'py, 6>) -> PyResult<()> {
+        CompatPacket::fill(slf.as_super(), arguments)
+    }
+}
+
 /// Write a packet, if it goes.
 fn write_packet<'py>(packet: &Bound<'py, CompatPacket>) -> Option<Bound<'py, PyBytes>> {
     let py = packet.py();
-    let [packet_type, data, namespace, id] = packet.get().parts(py);
+    let [packet_type, data, namespace, id] = packet.get().parts(py)?;
     let mut out = scratch::take();
     out.clear();
     let mut walker = Walker::new(py, &LIMITS, None, true, out);
@@ -98,23 +105,20 @@ fn write_packet<'py>(packet: &Bound<'py, CompatPacket>) -> Option<Bound<'py, PyB
 }
 
 /// Read a packet, if it goes; return whether it did.
-fn read_packet(
-    packet: &Bound<'_, CompatPacket>,
-    data: &Bound<'_, PyAny>,
-    ext_hook: &Bound<'_, PyAny>,
-) -> PyResult<bool> {
+fn read_packet(packet: &Bound<'_, CompatPacket>, data: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = packet.py();
     let Ok(bytes) = data.cast_exact::<PyBytes>() else {
         return Ok(false);
     };
     let bytes = bytes.as_bytes();
-    let mut builder = PyBuilder::of_library(ext_hook);
+    let class = packet.get_type();
+    let mut builder = PyBuilder::of_library(&class);
     let pause = (bytes.len() > SMALL_PAYLOAD).then(|| buffers::CollectorPause::new(py));
     let read = read_fields(bytes, &mut builder);
     drop(pause);
     match read {
         Ok(Some(fields)) if !builder.has_lone_surrogate => {
-            packet.get().set_parts(py, fields);
+            packet.get().set_parts(fields);
             Ok(true)
         }
         Ok(_) => Ok(false),
@@ -126,7 +130,10 @@ fn read_packet(
 }
 
 /// Type, data, namespace and id of the map that a packet is.
-fn read_fields(bytes: &[u8], builder: &mut PyBuilder<'_, '_>) -> PyResult<Option<[Py<PyAny>; 4]>> {
+fn read_fields<'py>(
+    bytes: &[u8],
+    builder: &mut PyBuilder<'_, 'py>,
+) -> PyResult<Option<[Bound<'py, PyAny>; 4]>> {
     let py = builder.py;
     let mut reader = Reader::new(bytes, &LIMITS, builder);
     let marker = reader.marker()?;
@@ -140,7 +147,7 @@ fn read_fields(bytes: &[u8], builder: &mut PyBuilder<'_, '_>) -> PyResult<Option
         let Some(key) = reader.string_bytes(marker)?.filter(|key| key.is_ascii()) else {
             return Ok(None);
         };
-        let value = reader.value(LIMITS.max_depth)?.unbind();
+        let value = reader.value(LIMITS.max_depth)?;
         match key {
             b"type" => packet_type = Some(value),
             b"data" => data = Some(value),
@@ -150,7 +157,8 @@ fn read_fields(bytes: &[u8], builder: &mut PyBuilder<'_, '_>) -> PyResult<Option
         }
     }
     reader.finish()?;
-    let or_none = |value: Option<Py<PyAny>>| value.unwrap_or_else(|| py.None());
+    let or_none =
+        |value: Option<Bound<'py, PyAny>>| value.unwrap_or_else(|| py.None().into_bound(py));
     Ok(match (packet_type, namespace) {
         (Some(packet_type), Some(namespace)) => {
             Some([packet_type, or_none(data), namespace, or_none(id)])

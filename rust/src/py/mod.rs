@@ -1,12 +1,13 @@
 //! The binding to `CPython`: the only part of the crate that knows Python objects.
 //!
-//! `buffers` holds every `unsafe` block of this folder.
+//! `buffers`, `slots` and `vectorcall` hold every `unsafe` block of this folder.
 
 mod buffers;
 mod compat;
 mod compat_data;
 mod compat_json;
 mod compat_msgpack;
+mod compat_text;
 mod decode;
 mod decoder;
 mod deflate;
@@ -27,7 +28,9 @@ mod payload;
 mod raw_json;
 mod rooms;
 mod scratch;
+mod slots;
 mod traffic;
+mod vectorcall;
 mod visit;
 mod websocket;
 
@@ -35,6 +38,8 @@ use pyo3::prelude::*;
 
 #[pymodule(gil_used = true)]
 mod _core {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::compat::CompatPacket;
     #[pymodule_export]
@@ -71,4 +76,10 @@ mod _core {
     use super::visit::VisitReader;
     #[pymodule_export]
     use super::websocket::FrameReader;
+
+    /// Finish what attributes of the module cannot say.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        CompatPacket::install(module.py())
+    }
 }

@@ -4,7 +4,7 @@ use std::vec::Drain;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyType};
 
 use super::buffers;
 use super::keys::Keys;
@@ -19,8 +19,8 @@ use crate::msgpack::read::Builder;
 enum Style<'a, 'py> {
     /// As JavaScript understands them.
     Own,
-    /// As the library `msgpack` does, with this hook.
-    Library(&'a Bound<'py, PyAny>),
+    /// As the library `msgpack` does, with the hook that this class has.
+    Library(&'a Bound<'py, PyType>),
 }
 
 /// Makes the objects of one packet.
@@ -46,10 +46,10 @@ impl<'a, 'py> PyBuilder<'a, 'py> {
     }
 
     /// One for what the library `msgpack` would make.
-    pub(super) fn of_library(ext_hook: &'a Bound<'py, PyAny>) -> Self {
+    pub(super) fn of_library(class: &'a Bound<'py, PyType>) -> Self {
         Self {
-            style: Style::Library(ext_hook),
-            ..Self::new(ext_hook.py())
+            style: Style::Library(class),
+            ..Self::new(class.py())
         }
     }
 
@@ -142,10 +142,12 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
     ) -> PyResult<Self::Value> {
         static DATE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         static TIMESTAMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        if let Style::Library(hook) = self.style {
+        if let Style::Library(class) = self.style {
             if code == crate::msgpack::extension::TIMESTAMP {
                 return Err(refused(offset)); // it has a class of its own for them
             }
+            // Of the class, so that a function is not bound to the packet.
+            let hook = class.getattr(pyo3::intern!(self.py, "ext_hook"))?;
             return hook.call1((code, PyBytes::new(self.py, data)));
         }
         match Extension::new(code, data, fixed) {
