@@ -2,7 +2,7 @@
 
 from roomcast.adapters.bridge import PythonSocketIOBridge
 from roomcast.adapters.emitter import Emitter, EmitterOperator, SyncEmitter
-from roomcast.adapters.node import AdapterHealth
+from roomcast.adapters.member import AdapterHealth
 from roomcast.adapters.redis import RedisAdapter
 from roomcast.adapters.sharded import ShardedRedisAdapter
 

@@ -7,20 +7,17 @@ Source:
     python-socketio 5.18.1, ``AsyncPubSubManager``, ``AsyncRedisManager``.
 """
 
-import asyncio
 import logging
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, Final
 
 from roomcast.adapters.bridged import BridgedAck, bridged
-from roomcast.adapters.broker import Broker
 from roomcast.adapters.collecting import RemoteAck
 from roomcast.adapters.link import LONGEST_PAUSE
-from roomcast.adapters.node import DRAIN_TIMEOUT, AdapterHealth
-from roomcast.adapters.publisher import MAX_HOLDS, QUEUE_SIZE, Publisher, QueuePolicy
+from roomcast.adapters.member import AdapterHealth, BrokerMember
+from roomcast.adapters.publisher import MAX_HOLDS, QUEUE_SIZE, QueuePolicy
 from roomcast.adapters.pythonwire import (
     CHANNEL,
     Callback,
@@ -35,11 +32,9 @@ from roomcast.adapters.pythonwire import (
     write,
     write_emit,
 )
-from roomcast.adapters.subscriber import Subscriber
 from roomcast.adapters.wire import InvalidMessageError, read_names
 from roomcast.codec import Encoder
 from roomcast.errors import UsageError
-from roomcast.events import EventEmitter
 from roomcast.logs import Once, printable
 from roomcast.server.adapter import Adapter, AdapterFactory, BroadcastOptions
 from roomcast.server.metrics import MeasuredAdapter
@@ -47,7 +42,6 @@ from roomcast.server.recoverable import SessionAwareAdapter
 
 if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace
-    from roomcast.server.server import Server
 
 __all__ = ["PythonSocketIOBridge"]
 
@@ -63,7 +57,7 @@ NOBODY: Final = 0
 log = logging.getLogger("roomcast.adapters")
 
 
-class PythonSocketIOBridge(EventEmitter):
+class PythonSocketIOBridge(BrokerMember):
     """A connection to the Redis or Valkey channel of python-socketio; for ``Server(adapter=…)``.
 
     Servers of python-socketio with a ``RedisManager`` or an ``AsyncRedisManager``, and processes with a write-only one, emit to the
@@ -79,6 +73,8 @@ class PythonSocketIOBridge(EventEmitter):
 
     Attributes:
         counters: What was published, received, dropped and why, by name; see the guide on clusters.
+        publisher: What goes out.
+        subscriber: What comes in.
         host_id: The id of this node among python-socketio's servers.
 
     Source:
@@ -111,48 +107,30 @@ class PythonSocketIOBridge(EventEmitter):
             TypeError: If ``redis`` is neither, or the adapter is none.
             ValueError: If a value is out of its range.
         """
-        super().__init__()
+        super().__init__(
+            redis,
+            queue_size=queue_size,
+            queue_policy=queue_policy,
+            hold=lambda: LONGEST_PAUSE / MAX_HOLDS,  # the other servers come back, too
+        )
         if not 0 < callback_timeout < float("inf"):
             raise ValueError(f"callback_timeout must be positive, not {callback_timeout!r}")
         if adapter is not None and not callable(getattr(adapter, "new_adapter", None)):
             raise TypeError("adapter must be an AdapterFactory, as roomcast.RedisAdapter(...) is")
-        self.counters: Counter[str] = Counter()
         self.host_id = uuid.uuid4().hex
         self._inner = adapter
         self._callback_timeout = callback_timeout
         self._channel = channel.encode()
-        broker = Broker(redis)
-        self._publisher = Publisher(
-            broker,
-            self.counters,
-            queue_size=queue_size,
-            queue_policy=queue_policy,
-            on_change=self._changed,
-            hold=lambda: LONGEST_PAUSE / MAX_HOLDS,  # the other servers come back, too
-        )
-        self._subscriber = Subscriber(broker, self.counters, on_change=self._changed)
-        self._subscriber.add({self._channel: self._on_message})
-        self._server: Server | None = None
+        self.subscriber.add({self._channel: self._on_message})
         self._encoder = Encoder()
         self._adapters: dict[str, Adapter] = {}
         self._pending: dict[int, BridgedAck] = {}
         self._once = Once()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
-        self._deaf_since = 0.0
-        self._was_listening = False
 
     @property
     def health(self) -> AdapterHealth:
         """How the node stands at this moment with the channel, and with what its adapter needs: well if it does with both."""
-        listening = self._subscriber.listening
-        now = self._loop.time() if self._loop is not None else 0.0
-        own = AdapterHealth(
-            listening=listening,
-            publishing=self._publisher.connected,
-            deaf_for=0.0 if listening else now - self._deaf_since,
-            queued=self._publisher.size,
-        )
+        own = super().health
         inner: object = self._inner
         if not isinstance(inner, MeasuredAdapter):
             return own
@@ -171,21 +149,11 @@ class PythonSocketIOBridge(EventEmitter):
         """
         if self._inner is not None:
             await self._inner.start()
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop and not self._closed:
-            self._loop = loop
-            self._deaf_since = loop.time()
-            self._publisher.start()
-            self._subscriber.start()
-        await self._subscriber.tried()
+        await super().start()
 
     async def close(self) -> None:
         """Leave the cluster: hear nothing more, send what waits, close the connections."""
-        self._closed = True
-        if self._loop is not None:
-            await self._subscriber.close()
-            await self._publisher.drained(DRAIN_TIMEOUT)
-            await self._publisher.close()
+        await super().close()
         if self._inner is not None:
             await self._inner.close()
 
@@ -236,7 +204,7 @@ class PythonSocketIOBridge(EventEmitter):
         """Let them do something with a socket or a room."""
         origin = origin_of(self._is_shared)
         message = write(method, self.host_id, namespace=nsp, roomcast=origin, **fields)
-        self._publisher.publish(self._channel, message)
+        self.publisher.publish(self._channel, message)
 
     def cannot_say(self, what: str) -> None:
         """Count what their format has no words for; the first of its kind is logged."""
@@ -267,7 +235,7 @@ class PythonSocketIOBridge(EventEmitter):
         options: BroadcastOptions,
         callback: list[Any] | None,
     ) -> None:
-        if options.volatile and not self._publisher.connected:
+        if options.volatile and not self.publisher.connected:
             self.counters["dropped_volatile"] += 1
             return
         message = write_emit(
@@ -281,7 +249,7 @@ class PythonSocketIOBridge(EventEmitter):
             host_id=self.host_id,
             roomcast=origin_of(self._is_shared),
         )
-        self._publisher.publish(self._channel, message)
+        self.publisher.publish(self._channel, message)
 
     def _on_message(self, channel: bytes, data: bytes) -> None:
         """Take a message of the channel. Any bytes may come: what is no message of the format has no effect."""
@@ -337,7 +305,7 @@ class PythonSocketIOBridge(EventEmitter):
             except (TypeError, ValueError) as error:
                 self._refuse("undeliverable", f"an answer: {error}")
             else:
-                self._publisher.publish(self._channel, answer)
+                self.publisher.publish(self._channel, answer)
 
         timers = adapter.nsp.server.engine.timers
         return RemoteAck(self._callback_timeout, timers, answered, lambda sid: None)
@@ -382,17 +350,6 @@ class PythonSocketIOBridge(EventEmitter):
         self.counters[counter] += 1
         if self._once.is_first(counter, ""):
             log.warning("a message of python-socketio was dropped: %s", printable(reason))
-
-    def _changed(self) -> None:
-        if self._closed or self._loop is None:
-            return
-        listening = self._subscriber.listening
-        if self._was_listening and not listening:
-            self._deaf_since = self._loop.time()
-        self._was_listening = listening
-        if self._server is not None:
-            for listener in self._take("health"):
-                self._server.handlers.call(listener, (self.health,), None, "health")
 
 
 def _rooms(message: dict[str, Any]) -> tuple[str, ...]:

@@ -1,0 +1,159 @@
+"""What takes part in something over a broker: its connections, and how it stands with them.
+
+Nodes of a cluster (`node.py`) and the bridge to python-socketio (`bridge.py`) are such members.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from roomcast.adapters.broker import Broker
+from roomcast.adapters.publisher import Publisher, QueuePolicy
+from roomcast.adapters.subscriber import Subscriber
+from roomcast.events import EventEmitter
+
+if TYPE_CHECKING:
+    from roomcast.server.server import Server
+
+__all__ = ["DRAIN_TIMEOUT", "AdapterHealth", "BrokerMember"]
+
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds that a member that closes waits for the broker to take what it has to send."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterHealth:
+    """How a node stands with its broker.
+
+    Attributes:
+        listening: Whether it hears the other nodes. A node that does not is deaf: its clients get what is emitted here, and
+            nothing of what is emitted elsewhere.
+        publishing: Whether the others hear it.
+        deaf_for: Seconds since it has last listened, or since its start; 0 while it does.
+        queued: Bytes that wait for the broker.
+    """
+
+    listening: bool
+    publishing: bool
+    deaf_for: float
+    queued: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether it hears and is heard."""
+        return self.listening and self.publishing
+
+
+class BrokerMember(EventEmitter):
+    """A member. It belongs to one server, and to its event loop.
+
+    Attributes:
+        counters: What was published, received, dropped and why, by name; see the guide on clusters.
+        publisher: What goes out.
+        subscriber: What comes in.
+    """
+
+    def __init__(
+        self,
+        redis: Any,
+        *,
+        queue_size: int,
+        queue_policy: QueuePolicy,
+        hold: Callable[[], float],
+    ) -> None:
+        """Prepare; connections are made at the start. The arguments are those of `Broker` and `Publisher`."""
+        super().__init__()
+        self.counters: Counter[str] = Counter()
+        self._broker = Broker(redis)
+        self.publisher = Publisher(
+            self._broker,
+            self.counters,
+            queue_size=queue_size,
+            queue_policy=queue_policy,
+            on_change=self._changed,
+            hold=hold,
+        )
+        self.subscriber = Subscriber(self._broker, self.counters, on_change=self._changed)
+        self._server: Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._deaf_since = 0.0
+        self._was_listening = False
+
+    @property
+    def health(self) -> AdapterHealth:
+        """How it stands with its broker at this moment."""
+        listening = self._listening
+        now = self._loop.time() if self._loop is not None else 0.0
+        return AdapterHealth(
+            listening=listening,
+            publishing=self.publisher.connected,
+            deaf_for=0.0 if listening else now - self._deaf_since,
+            queued=self.publisher.size,
+        )
+
+    async def start(self) -> None:
+        """Connect to the broker, in the running event loop; returns when the node listens, or the first attempt has failed.
+
+        The server does this by itself when it begins to serve. A program that only emits, and serves nobody, does it.
+        """
+        self.ensure_started()
+        await self._tried()
+
+    async def close(self) -> None:
+        """Leave the cluster: hear nothing more, send what waits, close the connections."""
+        self._closed = True
+        if self._loop is None:
+            return
+        await self._close_ears()
+        await self.publisher.drained(DRAIN_TIMEOUT)
+        await self.publisher.close()
+
+    # What follows is for the server and for what belongs to the member.
+
+    def ensure_started(self) -> None:
+        """Begin to work, if there is an event loop, and a new one."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if loop is self._loop or self._closed:
+            return
+        self._loop = loop
+        self._deaf_since = loop.time()
+        self.publisher.start()
+        self._start_ears()
+
+    @property
+    def _listening(self) -> bool:
+        """Whether everything is heard that should be."""
+        return self.subscriber.listening
+
+    def _start_ears(self) -> None:
+        """Begin to hear."""
+        self.subscriber.start()
+
+    async def _tried(self) -> None:
+        """Wait until everything is heard, or the first attempt has failed."""
+        await self.subscriber.tried()
+
+    async def _close_ears(self) -> None:
+        """Hear nothing more."""
+        await self.subscriber.close()
+
+    def _changed(self) -> None:
+        """Learn that a connection works, or works no more."""
+        if self._closed or self._loop is None:
+            return
+        listening = self._listening
+        if self._was_listening and not listening:
+            self._deaf_since = self._loop.time()
+        self._was_listening = listening
+        self._tell("health", self.health)
+
+    def _tell(self, event: str, *args: Any) -> None:
+        if self._server is not None:
+            for listener in self._take(event):
+                self._server.handlers.call(listener, args, None, event)
