@@ -5,8 +5,11 @@ from roomcast.adapters import (
     Emitter,
     PythonSocketIOBridge,
     RedisAdapter,
+    RedisStreamsAdapter,
     ShardedRedisAdapter,
+    StreamsEmitter,
     SyncEmitter,
+    SyncStreamsEmitter,
 )
 from roomcast.client import Manager, connect
 from roomcast.errors import (
@@ -71,6 +74,7 @@ __all__ = [
     "PythonSocketIOBridge",
     "RecoveryFailure",
     "RedisAdapter",
+    "RedisStreamsAdapter",
     "RemoteHandshake",
     "RemoteSocket",
     "ReservedEventError",
@@ -80,7 +84,9 @@ __all__ = [
     "ShardedRedisAdapter",
     "Socket",
     "SocketOperator",
+    "StreamsEmitter",
     "SyncEmitter",
+    "SyncStreamsEmitter",
     "TransportError",
     "UsageError",
     "ValidationError",

@@ -26,7 +26,15 @@ servers = pytest.mark.parametrize("origin", SERVERS)
 namespaces = pytest.mark.parametrize("nsp", ["/", "/chat"])
 
 
-KINDS = ("classic", "sharded/dynamic", "sharded/dynamic-private", "sharded/static")
+KINDS = (
+    "classic",
+    "sharded/dynamic",
+    "sharded/dynamic-private",
+    "sharded/static",
+    "streams",
+    "streams/sharded",
+    "streams/several",
+)
 """Which adapter all servers have."""
 
 
@@ -39,11 +47,7 @@ async def running(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def cluster(request: pytest.FixtureRequest, running: Cluster) -> AsyncIterator[Cluster]:
     callspec = getattr(request.node, "callspec", None)
-    if (
-        not running.has_emitters
-        and callspec
-        and callspec.params.get("origin") not in (None, *SERVERS)
-    ):
+    if callspec and callspec.params.get("origin") not in (None, *running.origins):
         pytest.skip("there are no emitters for this format")
     yield running
     await running.alone()
@@ -396,6 +400,11 @@ async def test_events_of_the_library_are_nobodys(cluster: Cluster) -> None:
         if cluster.kind == "classic":
             data = json.dumps({"uid": "emitter", "type": 6, "data": [event, event]}).encode()
             await asyncio.to_thread(cluster.broker.publish, "socket.io-request#/alone#", data)
+        elif cluster.kind.startswith("streams"):
+            message = json.dumps({"packet": [event, event]})
+            words = ("uid", "emitter", "nsp", "/alone", "type", "9", "data", message)
+            stream = cluster.stream_of("/alone")
+            await asyncio.to_thread(cluster.broker.command, "XADD", stream, "*", *words)
         else:
             message = {"type": 9, "data": {"packet": [event, event]}, "uid": "emitter"}
             data = json.dumps(message | {"nsp": "/alone"}).encode()
@@ -410,10 +419,9 @@ async def test_server_that_does_not_answer_makes_results_partial(cluster: Cluste
     await client.answer("ask", "here")
     # A subscriber of the channel of requests counts as a server.
     reader, writer = await asyncio.open_connection("127.0.0.1", cluster.broker.port)
-    is_classic = cluster.kind == "classic"
-    writer.write(
-        b"SUBSCRIBE socket.io-request#/#\r\n" if is_classic else b"SSUBSCRIBE socket.io#/#\r\n"
-    )
+    is_sharded = cluster.kind.startswith(("sharded", "streams/sharded"))
+    channel = "socket.io-request#/#" if cluster.kind == "classic" else "socket.io#/#"
+    writer.write(f"{'S' if is_sharded else ''}SUBSCRIBE {channel}\r\n".encode())
     await reader.readuntil(b":1\r\n")
     try:
         found = await cluster.io("a").fetch_sockets()

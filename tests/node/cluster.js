@@ -1,7 +1,8 @@
 // A Node.js server in a cluster, with the official adapter, and the official emitter beside it, under remote control: one JSON command
 // per line on stdin, one JSON report per line on stdout. The Python half is tests/support/node_cluster.py.
 //
-//   argv: the URL of the broker, and which adapter: "classic", or "sharded" with a subscription mode behind a slash
+//   argv: the URL of the broker, and which adapter: "classic", "sharded" with a subscription mode behind a slash, or "streams" with
+//     nothing, "sharded" or "several" behind one; a third one, "recover", for connection state recovery
 //   first report: {"port": p}
 //   {"call": k, "op": "emit", "nsp": …, "choice": {"to": […], "except": […], "volatile": b, "compress": b}, "args": […]}
 //   … "ask" (with "timeout"), "fetch", "join" and "leave" (with "rooms"), "disconnect" (with "close"), "serverSideEmit",
@@ -14,6 +15,7 @@
 const { createServer } = require("node:http");
 const readline = require("node:readline");
 const { createAdapter, createShardedAdapter } = require("@socket.io/redis-adapter");
+const { createAdapter: createStreamsAdapter } = require("@socket.io/redis-streams-adapter");
 const { Emitter } = require("@socket.io/redis-emitter");
 const { createClient } = require("redis");
 const { Server } = require("socket.io");
@@ -44,9 +46,18 @@ async function main() {
   await Promise.all([pub.connect(), sub.connect()]);
   const http = createServer();
   const [kind, subscriptionMode] = process.argv[3].split("/");
-  const adapter =
-    kind === "sharded" ? createShardedAdapter(pub, sub, { subscriptionMode }) : createAdapter(pub, sub, { requestsTimeout: 1000 });
-  const io = new Server(http, { adapter });
+  const adapters = {
+    classic: () => createAdapter(pub, sub, { requestsTimeout: 1000 }),
+    sharded: () => createShardedAdapter(pub, sub, { subscriptionMode }),
+    streams: () =>
+      createStreamsAdapter(pub, {
+        useShardedPubSub: subscriptionMode === "sharded",
+        streamCount: subscriptionMode === "several" ? 4 : 1,
+        blockTimeInMs: 200,
+      }),
+  };
+  const connectionStateRecovery = process.argv[4] === "recover" ? {} : undefined;
+  const io = new Server(http, { adapter: adapters[kind](), connectionStateRecovery });
   const emitter = new Emitter(pub);
   const heard = [];
 

@@ -7,8 +7,16 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from roomcast import Emitter, Namespace, Server, Socket, SyncEmitter
-from roomcast.adapters import RedisAdapter, ShardedRedisAdapter
+from roomcast import (
+    Emitter,
+    Namespace,
+    Server,
+    Socket,
+    StreamsEmitter,
+    SyncEmitter,
+    SyncStreamsEmitter,
+)
+from roomcast.adapters import RedisAdapter, RedisStreamsAdapter, ShardedRedisAdapter
 from support.broker import RunningBroker, missing_broker, running_broker
 from support.node_cluster import NodeServer
 from support.official_client import PATIENCE, OfficialClient, OfficialClients
@@ -27,6 +35,14 @@ WITH_CLUSTER: Final = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 """The marks of a module whose tests use the fixture ``cluster``."""
+
+
+STREAMS: Final[dict[str, dict[str, Any]]] = {
+    "": {},
+    "sharded": {"use_sharded_pubsub": True},
+    "several": {"stream_count": 4},
+}
+"""The options of the streams adapter, by what stands behind the slash."""
 
 
 class Choice(NamedTuple):
@@ -69,11 +85,14 @@ def new_node(
     **options: Any,
 ) -> tuple[Server, Any]:
     """Return a server that settles, joins the rooms that clients name, and hears ``sum``; the kind is as in ``cluster.js``."""
-    adapter: RedisAdapter | ShardedRedisAdapter
+    adapter: RedisAdapter | ShardedRedisAdapter | RedisStreamsAdapter
     name, _, mode = kind.partition("/")
     if name == "sharded":
         options["subscription_mode"] = mode
         adapter = ShardedRedisAdapter(url or broker.url, requests_timeout=1.0, **options)
+    elif name == "streams":
+        options = STREAMS[mode] | options
+        adapter = RedisStreamsAdapter(url or broker.url, requests_timeout=1.0, **options)
     else:
         adapter = RedisAdapter(url or broker.url, requests_timeout=1.0, **options)
     io = Server(adapter=adapter, connection_state_recovery=connection_state_recovery)
@@ -117,8 +136,15 @@ class Cluster:
         self.nodes = nodes
         self.node = node
         self.clients = clients
-        self.emitter = Emitter(broker.url)
-        self.sync_emitter = SyncEmitter(broker.url)
+        self.emitter: Emitter | StreamsEmitter
+        self.sync_emitter: SyncEmitter | SyncStreamsEmitter
+        if self.kind.startswith("streams"):
+            count = STREAMS[self.kind.partition("/")[2]].get("stream_count", 1)
+            self.emitter = StreamsEmitter(broker.url, stream_count=count)
+            self.sync_emitter = SyncStreamsEmitter(broker.url, stream_count=count)
+        else:
+            self.emitter = Emitter(broker.url)
+            self.sync_emitter = SyncEmitter(broker.url)
         self.urls: dict[str, str] = {"node": node.url}
 
     def io(self, name: str) -> Server:
@@ -127,10 +153,18 @@ class Cluster:
     def adapter(self, name: str) -> Any:
         return self.nodes[name][1]
 
+    def stream_of(self, nsp: str) -> bytes:
+        """Return the stream of a namespace."""
+        adapter: Any = self.io("a").of(nsp).adapter
+        stream: bytes = adapter.bus.stream
+        return stream
+
     @property
-    def has_emitters(self) -> bool:
-        """Whether there are emitters for what the nodes speak."""
-        return self.kind == "classic"
+    def origins(self) -> tuple[str, ...]:
+        """What can begin an operation: there are no emitters for each format, and none of Node.js's for streams."""
+        if self.kind == "classic":
+            return ("a", "node", "js", "py", "sync")
+        return ("a", "node", "py", "sync") if self.kind.startswith("streams") else ("a", "node")
 
     async def connect(
         self, server: str, *rooms: str, nsp: str = "/", **auth: Any

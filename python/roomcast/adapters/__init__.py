@@ -1,10 +1,13 @@
 """Adapters that make servers one cluster, and emitters that reach it from outside."""
 
 from roomcast.adapters.bridge import PythonSocketIOBridge
-from roomcast.adapters.emitter import Emitter, EmitterOperator, SyncEmitter
+from roomcast.adapters.emitter import Emitter, SyncEmitter
+from roomcast.adapters.emitting import EmitterOperator
 from roomcast.adapters.member import AdapterHealth
 from roomcast.adapters.redis import RedisAdapter
 from roomcast.adapters.sharded import ShardedRedisAdapter
+from roomcast.adapters.streams import RedisStreamsAdapter
+from roomcast.adapters.streams_emitter import StreamsEmitter, SyncStreamsEmitter
 
 __all__ = [
     "AdapterHealth",
@@ -12,6 +15,9 @@ __all__ = [
     "EmitterOperator",
     "PythonSocketIOBridge",
     "RedisAdapter",
+    "RedisStreamsAdapter",
     "ShardedRedisAdapter",
+    "StreamsEmitter",
     "SyncEmitter",
+    "SyncStreamsEmitter",
 ]

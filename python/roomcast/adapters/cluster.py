@@ -1,6 +1,6 @@
 """The adapter of a namespace on a node of a cluster: what it does for its own sockets, and what it lets the others do.
 
-How the others are told is the bus's; there is one for each format that travels (`classic.py`, `sharded.py`).
+How the others are told is the bus's; there is one for each format that travels (`classic.py`, `sharded.py`, `streams.py`).
 """
 
 from collections import Counter
@@ -177,6 +177,12 @@ class ClusterAdapter(Adapter):
     def deliver(self, event: str, args: tuple[Any, ...], options: BroadcastOptions) -> None:
         """Send an event to the sockets of this node."""
         super().broadcast(event, args, options)
+
+    def deliver_entry(
+        self, id: bytes, event: str, args: tuple[Any, ...], options: BroadcastOptions
+    ) -> None:
+        """Send an event that has an id in a stream to the sockets of this node."""
+        self.deliver(event, args, options)
 
     def deliver_and_ask(
         self, event: str, args: tuple[Any, ...], options: BroadcastOptions, ack: Asking

@@ -55,6 +55,8 @@ class BrokerMember(EventEmitter):
         subscriber: What comes in.
     """
 
+    _new_publisher: type[Publisher] = Publisher
+
     def __init__(
         self,
         redis: Any,
@@ -67,7 +69,7 @@ class BrokerMember(EventEmitter):
         super().__init__()
         self.counters: Counter[str] = Counter()
         self._broker = Broker(redis)
-        self.publisher = Publisher(
+        self.publisher = self._new_publisher(
             self._broker,
             self.counters,
             queue_size=queue_size,

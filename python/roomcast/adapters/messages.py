@@ -1,4 +1,4 @@
-"""The cluster messages of socket.io-adapter, which the sharded adapter sends: how they are written and read.
+"""The cluster messages of socket.io-adapter, which the sharded and the streams adapter send: how they are written and read.
 
 A message is ``{type, data, uid, nsp}``, as JSON, or as MessagePack if there are bytes in it. What is in it goes on as a request or an
 answer with the fields of the classic format (`wire.RequestType`).
@@ -24,7 +24,7 @@ from roomcast.adapters.wire import (
 )
 from roomcast.server.adapter import BroadcastOptions
 
-__all__ = ["BROADCAST", "Messages", "new_uid"]
+__all__ = ["BROADCAST", "REQUEST_TYPES", "Messages", "new_uid"]
 
 BROADCAST: Final = 3
 """The type of a broadcast; with a request's id in it, acknowledgements are asked for."""
@@ -81,7 +81,14 @@ class Messages:
         Raises:
             InvalidMessageError: If it is no message.
         """
-        message = self._requests.read(data)
+        return self.translated(self._requests.read(data))
+
+    def translated(self, message: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
+        """Return the same for a message whose bytes have been read.
+
+        Raises:
+            InvalidMessageError: If it is no message.
+        """
         kind, nsp, fields = message.get("type"), message.get("nsp"), message.get("data", {})
         if type(kind) is not int or not isinstance(nsp, str) or not is_object(fields):
             raise InvalidMessageError("no message")
@@ -138,6 +145,26 @@ class Messages:
         whole = begun + self._packed_tail + number
         return b"\x86" + whole[1:] + b"\xa5first\xc3" if is_first else whole
 
+    def pack_ask(
+        self, id: str, event: str, args: tuple[Any, ...], options: BroadcastOptions
+    ) -> bytes:
+        """Return a broadcast whose answers are collected, in MessagePack, but for its number; errors as for `write_broadcast`."""
+        self._notepack.encoder.encode_event(self._nsp, event, args)
+        pack = self._notepack.pack
+        return b"\x85\xa4type\x03\xa4data\x83\xa6packet\x82\xa4type\x02\xa4data%b%b\xa4opts%b" % (
+            self._notepack.pack_event(self._nsp, event, args),
+            b"\xa9requestId" + pack(id),
+            pack(write_options(options, timeout=True)),
+        )
+
+    def pack_request(self, request: dict[str, Any], position: int, is_first: bool) -> bytes:
+        """Return a request in MessagePack; errors as for `write_request`."""
+        return self._notepack.pack(self._request(request, position, is_first))
+
+    def pack_answer(self, answer: dict[str, Any]) -> bytes:
+        """Return an answer in MessagePack; errors as for `write_request`."""
+        return self._notepack.pack(self._answer(answer))
+
     def write_request(self, request: dict[str, Any], position: int, is_first: bool) -> bytes:
         """Return a request.
 
@@ -146,20 +173,26 @@ class Messages:
             OverflowError: If an integer has none.
             ValueError: If something is nested too deep.
         """
+        return self._requests.write(self._request(request, position, is_first))
+
+    def write_answer(self, answer: dict[str, Any]) -> bytes:
+        """Return an answer; errors as for `write_request`."""
+        return self._requests.write(self._answer(answer))
+
+    def _request(self, request: dict[str, Any], position: int, is_first: bool) -> dict[str, Any]:
         fields = {name: value for name, value in request.items() if name != "type"}
         kind: RequestType = request["type"]
         if kind == RequestType.SERVER_SIDE_EMIT:
             fields["packet"] = fields.pop("data")
         message = self._message(REQUEST_TYPES[kind], fields) | {"seq": position}
-        return self._requests.write(message | {"first": True} if is_first else message)
+        return message | {"first": True} if is_first else message
 
-    def write_answer(self, answer: dict[str, Any]) -> bytes:
-        """Return an answer; errors as for `write_request`."""
+    def _answer(self, answer: dict[str, Any]) -> dict[str, Any]:
         fields = {name: value for name, value in answer.items() if name != "type"}
         kind: RequestType = answer.get("type", RequestType.REMOTE_FETCH)
         if kind == RequestType.SERVER_SIDE_EMIT:
             fields["packet"] = fields.pop("data")
-        return self._requests.write(self._message(ANSWER_TYPES[kind], fields))
+        return self._message(ANSWER_TYPES[kind], fields)
 
     def _message(self, kind: int, data: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, "data": data, "uid": self._uid, "nsp": self._nsp}

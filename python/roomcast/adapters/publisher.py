@@ -6,7 +6,8 @@ one write. The order of the queue is that of the broker.
 While there is no connection the queue keeps what it can, and what it cannot it drops by its policy, counted. When the broker is back
 the other nodes may need a moment more, so what has waited waits for them. What was written when a
 connection broke may have arrived or not. It is not sent again, since an event that comes twice is worse than one that is reported
-as lost: receivers find the gap by the sequence numbers (`gaps.py`).
+as lost: receivers find the gap by the sequence numbers (`gaps.py`). Entries of a stream are another matter: there one can look
+(`appender.py`).
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from roomcast.adapters.broker import Broker, BrokerError, Line, command
 from roomcast.adapters.link import Link
 from roomcast.logs import Once, printable
 
-__all__ = ["QUEUE_SIZE", "Publisher", "QueuePolicy"]
+__all__ = ["QUEUE_SIZE", "Append", "Publisher", "QueuePolicy"]
 
 QueuePolicy = Literal["drop_oldest", "drop_newest"]
 """What happens to messages that the queue has no room for."""
@@ -47,7 +48,28 @@ SWITCHED: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "CLUSTERDOWN")
 
 log = logging.getLogger("roomcast.adapters")
 
-_Entry = tuple[bytes, "asyncio.Future[Any] | None"]
+
+class Append:
+    """The mark of an entry of a stream. It is kept until the broker has it for certain.
+
+    Attributes:
+        stream: The stream.
+        uid: Whose entry it is.
+        position: Its number among those of the same sender.
+        is_unsure: Whether nobody knows if the broker has it: it was written to a connection that broke.
+    """
+
+    __slots__ = ("is_unsure", "position", "stream", "uid")
+
+    def __init__(self, stream: bytes, uid: bytes, position: int) -> None:
+        """Take what it is found by."""
+        self.stream = stream
+        self.uid = uid
+        self.position = position
+        self.is_unsure = False
+
+
+_Entry = tuple[bytes, "asyncio.Future[Any] | Append | None"]
 
 
 class Publisher:
@@ -129,6 +151,10 @@ class Publisher:
         )
         return self._put((entry, None))
 
+    def order(self, *words: bytes) -> bool:
+        """Queue any other command whose answer nobody waits for; say whether it has found a place."""
+        return self._put((command(*words), None))
+
     def ask(self, *words: bytes) -> asyncio.Future[Any]:
         """Queue any other command; the future has its answer, or fails with `BrokerError`."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -189,6 +215,8 @@ class Publisher:
         loop = asyncio.get_running_loop()
         for _ in range(MAX_HOLDS if self._link.connections > 1 else 0):
             await asyncio.sleep(self._hold())
+        if self._link.connections > 1 and not await self._settled(line):
+            return
         while True:
             while not self._queue or len(self._flying) >= MAX_FLYING:
                 self._waker = loop.create_future()
@@ -198,6 +226,14 @@ class Publisher:
                 await line.send(self._take())
             except BrokerError:
                 return  # the reader notices too
+
+    async def _settled(self, line: Line) -> bool:
+        """Find out what has become of what the connection before has left behind; say whether that was possible."""
+        return True
+
+    def _appended(self, append: Append, reply: Any) -> None:
+        """Learn that the broker has an entry of a stream."""
+        self._counters["published"] += 1
 
     async def _confirm(self, line: Line) -> None:
         """Take the replies to what was sent; beside the sending, so that a broken connection is noticed at once."""
@@ -215,6 +251,8 @@ class Publisher:
             if not isinstance(reply, Exception):
                 if future is None:
                     self._counters["published"] += 1
+                elif isinstance(future, Append):
+                    self._appended(future, reply)
                 elif not future.done():
                     future.set_result(reply)
                 continue
@@ -241,7 +279,7 @@ class Publisher:
     def _lose(self, entries: deque[_Entry], counter: str) -> None:
         while entries:
             _, future = entries.popleft()
-            if future is None:
+            if future is None or isinstance(future, Append):
                 self._counters[counter] += 1
             _fail(future, "the connection to the broker has broken")
 
@@ -250,9 +288,11 @@ class Publisher:
         self._waker = None
         self._lose(self._flying, "lost_in_flight")
         # Those who have asked something do not wait: nobody knows how long that would take.
-        questions = [entry for entry in self._queue if entry[1] is not None]
+        questions = [entry for entry in self._queue if isinstance(entry[1], asyncio.Future)]
         if questions:
-            self._queue = deque(entry for entry in self._queue if entry[1] is None)
+            self._queue = deque(
+                entry for entry in self._queue if not isinstance(entry[1], asyncio.Future)
+            )
         for entry, future in questions:
             self._size -= len(entry) + ENTRY_SIZE
             _fail(future, "the broker cannot be reached")
@@ -263,7 +303,7 @@ class Publisher:
             self.ask(b"PING")
 
 
-def _fail(future: "asyncio.Future[Any] | None", reason: str) -> None:
-    if future is not None and not future.done():
+def _fail(future: "asyncio.Future[Any] | Append | None", reason: str) -> None:
+    if isinstance(future, asyncio.Future) and not future.done():
         future.set_exception(BrokerError(reason))
         future.exception()  # so that one who does not wait for it is not told off

@@ -1,0 +1,407 @@
+"""`RedisStreamsAdapter`: a cluster over Redis Streams, in which a node that was away for a moment hears what it has missed.
+
+Events and what changes rooms or ends sockets are entries of a stream, which the broker keeps for a while and every node reads. What is
+answered at once or not at all, as acknowledgements, fetches and events between servers, travels over pub/sub.
+
+Source:
+    socket.io-redis-streams-adapter 0.3.1, ``lib/adapter.ts``.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from roomcast.adapters.appender import Appender
+from roomcast.adapters.cluster import ClusterAdapter
+from roomcast.adapters.entries import (
+    MAX_LEN,
+    OWN,
+    STREAM_NAME,
+    Entries,
+    read_entry,
+    stream_of,
+    unpolled_stream_of,
+)
+from roomcast.adapters.exchange import Exchange
+from roomcast.adapters.gaps import Gaps
+from roomcast.adapters.messages import REQUEST_TYPES, Messages, new_uid
+from roomcast.adapters.node import BrokerNode
+from roomcast.adapters.notepack import Notepack
+from roomcast.adapters.publisher import QUEUE_SIZE, Append, Publisher, QueuePolicy
+from roomcast.adapters.reader import StreamReader
+from roomcast.adapters.receiving import Node
+from roomcast.adapters.wire import (
+    KEY,
+    InvalidMessageError,
+    RequestType,
+    is_object,
+    read_event,
+    read_options,
+    write_choice,
+)
+from roomcast.server.adapter import BroadcastOptions
+
+if TYPE_CHECKING:
+    from roomcast.adapters.subscriber import Handler
+
+__all__ = ["RedisStreamsAdapter", "StreamsBus"]
+
+READ_COUNT: Final = 100
+"""Entries that a read brings at most, unless told otherwise. The reference's."""
+
+MAX_STREAMS: Final = 1_024
+"""Streams of a cluster at most: each is a connection of each node."""
+
+DURABLE: Final = frozenset(
+    {RequestType.REMOTE_JOIN, RequestType.REMOTE_LEAVE, RequestType.REMOTE_DISCONNECT}
+)
+"""The requests that are entries of the stream."""
+
+log = logging.getLogger("roomcast.adapters")
+
+
+class StreamsNode(Node, Protocol):
+    """What a bus needs of the node."""
+
+    appender: Appender
+
+
+class StreamsBus(Exchange):
+    """One namespace on the streams bus. It belongs to the event loop of its server.
+
+    Attributes:
+        stream: The stream of its entries.
+    """
+
+    def __init__(
+        self,
+        node: StreamsNode,
+        adapter: ClusterAdapter,
+        notepack: Notepack,
+        on_close: Callable[[Exchange], None],
+        *,
+        stream: bytes,
+        max_len: int,
+        prefix: str,
+        sharded: bool,
+        only_plaintext: bool,
+    ) -> None:
+        """Subscribe to the channels of a namespace."""
+        self.uid = new_uid()
+        nsp = adapter.nsp.name
+        self._channel = f"{prefix}#{nsp}#".encode()
+        self._own = f"{prefix}-roomcast#{nsp}#".encode()
+        super().__init__(node, adapter, notepack, on_close, self._channel)
+        self.stream = stream
+        self._appender = node.appender
+        self._sharded = sharded
+        self._uid_bytes = self.uid.encode()
+        self._messages = Messages(notepack, self.uid, nsp)
+        self._entries = Entries(notepack, self.uid, nsp, only_plaintext=only_plaintext)
+        self._command = (b"XADD", stream, b"MAXLEN", b"~", b"%d" % max_len, b"*")
+        self._gaps: dict[bytes, Gaps] = {}
+        names: dict[bytes, Handler] = {
+            self._channel: self.on_message,
+            self._answers_to(self.uid): self.on_message,
+            self._own: self.on_message,
+        }
+        self._subscribed = {"shards" if sharded else "channels": names}
+        node.subscriber.add(**self._subscribed)
+
+    def close(self) -> None:
+        """End: the namespace is no more."""
+        self._node.subscriber.remove(**self._subscribed)
+        super().close()
+
+    def broadcast(self, event: str, args: tuple[Any, ...], options: BroadcastOptions) -> None:
+        """Let the other nodes send an event."""
+        if options.volatile and not self._appender.connected:
+            self._node.count("dropped_volatile")
+            return
+        self.append_broadcast(event, args, options)
+
+    def append_broadcast(self, event: str, args: tuple[Any, ...], options: BroadcastOptions) -> int:
+        """Append an event to the stream; return its number."""
+        kind, data = self._entries.broadcast(event, args, options, packet_nsp=False)
+        if options.all_of:
+            self._say_all_of()
+        return self._append(kind, data)
+
+    def on_entry(self, id: bytes, fields: dict[bytes, bytes]) -> None:
+        """Take an entry of the stream."""
+        if fields.get(b"uid") == self._uid_bytes:
+            self._node.count("own")
+        else:
+            self._guarded(lambda: self._take_entry(id, fields))
+
+    def on_message(self, channel: bytes, data: bytes) -> None:
+        """Take what has come over pub/sub."""
+        if self._messages.is_own(data):
+            self._node.count("own")
+            return
+        self._guarded(lambda: self._take(channel, data))
+
+    def _take(self, channel: bytes, data: bytes) -> None:
+        is_answer, message = self._messages.read(data)
+        if not message:
+            self._node.count("foreign_namespaces")
+        elif is_answer:
+            self._take_answer(message)
+        else:
+            gaps = self._gaps.setdefault(channel, Gaps())
+            if message.pop("first") is True:
+                gaps.forget(str(message["uid"]).encode("utf-8", "replace"))
+            self._take_request(message, gaps)
+
+    def _take_entry(self, id: bytes, fields: dict[bytes, bytes]) -> None:
+        read = read_entry(self._notepack, fields)
+        if read["type"] > OWN:
+            read["type"] -= OWN
+        is_answer, message = self._messages.translated(read)
+        if is_answer:  # of a node of version 0.2, which waits for ours there
+            raise InvalidMessageError("an answer in the stream")
+        gaps = self._gaps.setdefault(self.stream, Gaps())
+        if message.get("type") != RequestType.BROADCAST or message.get("requestId") is not None:
+            self._take_request(message, gaps)
+        elif self._take_sequence(message, gaps):
+            packet = message.get("packet")
+            if not is_object(packet):
+                raise InvalidMessageError("no packet")
+            event = read_event(packet, self._nsp.name)
+            assert event is not None  # its namespace was looked at
+            self._adapter.deliver_entry(id, *event, read_options(message.get("opts")))
+
+    def _append(self, kind: int, data: bytes) -> int:
+        self._node.ensure_started()
+        position, _ = self.numbering.next(self.stream)
+        mark = Append(self.stream, self._uid_bytes, position)
+        self._appender.append(mark, *self._command, *self._entries.write(kind, data, position))
+        return position
+
+    def _publish(self, channel: bytes, data: bytes) -> None:
+        self._node.publisher.publish(channel, data, sharded=self._sharded)
+
+    def _send_ask(
+        self, id: str, event: str, args: tuple[Any, ...], options: BroadcastOptions
+    ) -> None:
+        channel, messages = self._request_channel(options), self._messages
+        begun = messages.pack_ask(id, event, args, options)
+        self._publish(channel, self._numbered(channel, partial(messages.numbered, begun)))
+
+    def _send_request(self, options: BroadcastOptions, request: dict[str, Any]) -> None:
+        if "opts" in request:  # the reference takes the flags for granted
+            request = request | {"opts": write_choice(options) | {"flags": {}}}
+        kind: RequestType = request["type"]
+        if kind in DURABLE:
+            fields = {name: value for name, value in request.items() if name != "type"}
+            data = self._entries.data(fields)
+            if options.all_of:
+                self._say_all_of()
+            self._append(REQUEST_TYPES[kind] + (OWN if options.all_of else 0), data)
+            return
+        channel = self._request_channel(options)
+        data = self._numbered(channel, partial(self._messages.pack_request, request))
+        self._publish(channel, data)
+
+    def _send_answer(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
+        uid = request.get("uid")
+        if not isinstance(uid, str):
+            raise InvalidMessageError("nobody to answer")
+        self._publish(self._answers_to(uid), self._messages.pack_answer(answer))
+
+    def _send_position(self, channel: bytes, position: int) -> None:
+        request = {"type": RequestType.POSITION}
+        if channel == self.stream:
+            kind = REQUEST_TYPES[RequestType.POSITION] + OWN
+            words = self._entries.write(kind, b"{}", position)
+            self._appender.order(*self._command, *words)
+        else:
+            self._publish(channel, self._messages.pack_request(request, position, False))
+
+    async def _count_servers(self, *, own: bool) -> int:
+        channel = self._own if own else self._channel
+        what = b"SHARDNUMSUB" if self._sharded else b"NUMSUB"
+        reply = await self._node.publisher.ask(b"PUBSUB", what, channel)
+        return int(reply[1])
+
+    def _new_id(self) -> str:
+        return new_uid()
+
+    def _answers_to(self, uid: str) -> bytes:
+        return b"%b%b#" % (self._channel, uid.encode("utf-8", "replace"))
+
+    def _request_channel(self, options: BroadcastOptions) -> bytes:
+        if not options.all_of:
+            return self._channel
+        self._say_all_of()
+        return self._own
+
+    def _say_all_of(self) -> None:
+        if self._once.is_first(self._nsp.name, "all_of"):
+            log.info("all_of reaches the sockets of roomcast nodes only: Node.js does not know it")
+
+
+class RedisStreamsAdapter(BrokerNode):
+    """A cluster over Redis Streams, in the format of ``@socket.io/redis-streams-adapter`` 0.3; for ``Server(adapter=…)``.
+
+    Node.js servers with that adapter take part. A node that was away for a moment reads what it has missed. With
+    ``connection_state_recovery`` a client may come back to another node than it has left. It belongs to one server, and to its event
+    loop. Whatever becomes of the broker, clients of this node get what is emitted on it.
+
+    Events:
+
+    - ``health``: `AdapterHealth`, whenever the node begins or ceases to hear the others, or to be heard.
+    - ``gap``: ``(namespace, sender, missing)``: so many messages of another roomcast node never arrived. Namespace and sender are empty
+      for entries that the broker dropped before this node has read them: whose they were is not known.
+
+    Attributes:
+        stream_name: The name of the stream, or what the names begin with.
+        stream_count: How many streams the namespaces are spread over.
+        counters: What was published, received, dropped and why, by name; see the guide on clusters.
+        requests_timeout: Seconds that other nodes have for an answer.
+        publisher: What goes out.
+        subscriber: What comes in over pub/sub.
+        readers: What comes in from streams, by their names.
+
+    Source:
+        socket.io-redis-streams-adapter, ``createAdapter``.
+    """
+
+    _new_publisher: type[Publisher] = Appender
+
+    def __init__(
+        self,
+        redis: Any,
+        *,
+        stream_name: str = STREAM_NAME,
+        stream_count: int = 1,
+        channel_prefix: str = KEY,
+        use_sharded_pubsub: bool = False,
+        max_len: int = MAX_LEN,
+        read_count: int = READ_COUNT,
+        only_plaintext: bool = False,
+        requests_timeout: float = 5.0,
+        queue_size: int = QUEUE_SIZE,
+        queue_policy: QueuePolicy = "drop_oldest",
+    ) -> None:
+        """Prepare; connections are made when the server starts.
+
+        Args:
+            redis: As for `RedisAdapter`; one server, not a Redis Cluster. Two connections are made, and one for each stream.
+            stream_name: The name of the stream, the same for all nodes; what the names begin with if there are several.
+            stream_count: How many streams the namespaces are spread over, by their names; the same for all nodes.
+            channel_prefix: What the names of all channels begin with; the same for all nodes.
+            use_sharded_pubsub: Whether what is not in a stream travels over sharded pub/sub; the same for all nodes.
+            max_len: Entries of a stream that the broker keeps, or somewhat more.
+            read_count: Entries that one read brings at most.
+            only_plaintext: Whether bytes in a stream are written as the numbers that JavaScript's JSON has for them, so that a person
+                can read the entries. Receivers get objects then, and no bytes.
+            requests_timeout: Seconds that other nodes have for an answer.
+            queue_size: Bytes that wait for the broker at most.
+            queue_policy: What is dropped beyond: ``drop_oldest`` or ``drop_newest``.
+
+        Raises:
+            MissingDependencyError: If redis-py or msgpack is not installed.
+            TypeError: If ``redis`` is neither a URL nor a client of `redis.asyncio`.
+            ValueError: If a value is out of its range.
+        """
+        for name, value, most in (
+            ("stream_count", stream_count, MAX_STREAMS),
+            ("max_len", max_len, 2**53),
+            ("read_count", read_count, 2**31),
+        ):
+            if isinstance(value, bool) or not 1 <= value <= most:
+                raise ValueError(f"{name} must be from 1 to {most}, not {value!r}")
+        self.readers: dict[bytes, StreamReader] = {}
+        super().__init__(
+            redis,
+            requests_timeout=requests_timeout,
+            queue_size=queue_size,
+            queue_policy=queue_policy,
+        )
+        assert isinstance(self.publisher, Appender)
+        self.appender = self.publisher
+        self.stream_name = stream_name
+        self.stream_count = stream_count
+        self._channel_prefix = channel_prefix
+        self._sharded = use_sharded_pubsub
+        self._max_len = max_len
+        self._read_count = read_count
+        self._only_plaintext = only_plaintext
+        self._buses_by_nsp: dict[bytes, StreamsBus] = {}
+        for number in range(stream_count):
+            name = stream_name if stream_count == 1 else f"{stream_name}-{number}"
+            self._read(name.encode())
+
+    def _new_bus(self, adapter: ClusterAdapter, notepack: Notepack) -> StreamsBus:
+        nsp = adapter.nsp.name
+        bus = StreamsBus(
+            self,
+            adapter,
+            notepack,
+            self._forget,
+            stream=stream_of(self.stream_name, self.stream_count, nsp),
+            max_len=self._max_len,
+            prefix=self._channel_prefix,
+            sharded=self._sharded,
+            only_plaintext=self._only_plaintext,
+        )
+        self._buses_by_nsp[nsp.encode("utf-8", "replace")] = bus
+        unpolled = unpolled_stream_of(self.stream_name, self.stream_count, nsp)
+        if unpolled is not None and unpolled not in self.readers:
+            reader = self._read(unpolled)
+            if self._loop is not None:
+                reader.start()
+        return bus
+
+    def _forget(self, bus: Exchange) -> None:
+        super()._forget(bus)
+        for nsp, each in list(self._buses_by_nsp.items()):
+            if each is bus:
+                del self._buses_by_nsp[nsp]
+
+    def _read(self, stream: bytes) -> StreamReader:
+        reader = self.readers[stream] = StreamReader(
+            self._broker,
+            self.counters,
+            stream,
+            count=self._read_count,
+            take=self._take_entry,
+            on_change=self._changed,
+            on_trimmed=self._trimmed,
+        )
+        return reader
+
+    def _trimmed(self, missing: int) -> None:
+        self.count("gaps")
+        self.count("trimmed", missing)
+        self._tell("gap", "", "", missing)
+
+    def _take_entry(self, id: bytes, fields: dict[bytes, bytes]) -> None:
+        bus = self._buses_by_nsp.get(fields.get(b"nsp", b""))
+        if bus is None:
+            self.count("foreign_namespaces")
+        else:
+            bus.on_entry(id, fields)
+
+    @property
+    def _listening(self) -> bool:
+        return self.subscriber.listening and all(
+            reader.listening for reader in self.readers.values()
+        )
+
+    def _start_ears(self) -> None:
+        super()._start_ears()
+        for reader in self.readers.values():
+            reader.start()
+
+    async def _tried(self) -> None:
+        await super()._tried()
+        for reader in list(self.readers.values()):
+            await reader.tried()
+
+    async def _close_ears(self) -> None:
+        await super()._close_ears()
+        for reader in list(self.readers.values()):
+            await reader.close()
