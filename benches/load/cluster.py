@@ -35,6 +35,9 @@ FAST: Final = 10_000
 ARRIVAL: Final = 20.0
 """Seconds that the last event may take."""
 
+SHARDED_TARGET: Final = 1.0
+"""Microseconds of CPU for an event that a node does not receive: an idle process takes that long meanwhile."""
+
 SETTLE: Final = 0.5
 """Seconds until the nodes have subscribed, and what was sent has arrived."""
 
@@ -42,6 +45,7 @@ CASES: Final = [
     *({"workload": "broadcast", "peer": peer} for peer in (ALONE, OURS, PEER, NODE)),
     *({"workload": "emits", "peer": peer} for peer in (OURS, PEER, NODE)),
     *({"workload": "foreign", "peer": peer} for peer in (OURS, PEER, NODE)),
+    *({"workload": "foreign, sharded", "peer": peer} for peer in (OURS, NODE)),
 ]
 
 
@@ -58,10 +62,11 @@ def _run(case: Mapping[str, Any], core: int, given: argparse.Namespace) -> Run:
 def _run_nodes(
     case: Mapping[str, Any], broker: Broker, core: int, mine: int, given: argparse.Namespace
 ) -> Run:
-    command = cluster_node(case["peer"], broker.url)
+    workload, _, kind = case["workload"].partition(", ")
+    command = cluster_node(case["peer"], kind or "classic", broker.url)
     with Server(command, core) as sender, Server(command, mine) as receiver:
         others = Others(sender.pid, receiver.pid, broker.pid, getpid())
-        run = uvloop.run(_pace(case["workload"], sender, receiver, given.seconds))
+        run = uvloop.run(_pace(workload, sender, receiver, given.seconds))
         return {**run, "others_cores": others.cores()}
 
 
@@ -147,6 +152,12 @@ def _page(whole: dict[str, Any]) -> str:
             "µs",
             6.0,
         ),
+        within(
+            "the same, sharded: the broker does not send it",
+            micro("receiver", "foreign, sharded", OURS),
+            "µs",
+            SHARDED_TARGET,
+        ),
         within("CPU an emit, 10 000 a second", micro("sender", "emits", OURS), "µs", 25.0),
         more("emits", PEER, 5),
         more("emits", NODE, 1),
@@ -162,6 +173,7 @@ def _page(whole: dict[str, Any]) -> str:
             quartiles(of("sender", "emits", peer), 1e6),
             quartiles(of("receiver", "emits", peer), 1e6),
             quartiles(of("receiver", "foreign", peer), 1e6),
+            "" if peer == PEER else quartiles(of("receiver", "foreign, sharded", peer), 1e6),
             quartiles([count / settings["seconds"] for count in of("count", "emits", peer)]),
         ]
         for peer in (OURS, PEER, NODE)
@@ -172,7 +184,8 @@ def _page(whole: dict[str, Any]) -> str:
         "where the second has one client, 1 000 events a second, or 10 000, or as many as it can; or to a room that nobody "
         f"is in. {settings['rounds']} rounds of {settings['seconds']:g} s, the servers in a new order each time; medians with quartiles, both "
         "sides of a ratio of one round. Latency is from the emit to the handler of the client; that of the broker alone, by redis-py, is "
-        f"{alone} ms. A node of the classic format hears its own events too; CPU is that of the whole process."
+        f"{alone} ms. A node of the classic format hears its own events too; CPU is that of the whole process, what it takes idle "
+        "included. Sharded is sharded pub/sub, by `ShardedRedisAdapter` and `createShardedAdapter`, where a room has a channel of its own."
     )
     head = (
         "",
@@ -182,6 +195,7 @@ def _page(whole: dict[str, Any]) -> str:
         "sender at 10 000/s, µs",
         "receiver at 10 000/s, µs",
         "receiver, foreign room, µs",
+        "the same, sharded, µs",
         "emits a second, of 10 000",
     )
     parts = [
@@ -196,7 +210,7 @@ def _page(whole: dict[str, Any]) -> str:
 
 CLUSTER: Final = Bench(
     name="cluster",
-    description="two servers of a cluster over Redis; 4 minutes",
+    description="two servers of a cluster over Redis; 5 minutes",
     cases=CASES,
     measure=_run,
     line=_line,

@@ -84,16 +84,17 @@ def client(peer: str, *arguments: object) -> list[str]:
     return [sys.executable, str(PEERS / "client.py"), peer, *given]
 
 
-def cluster_node(peer: str, url: str) -> list[str]:
+def cluster_node(peer: str, kind: str, url: str) -> list[str]:
     """Return the command of a server of a cluster.
 
     Args:
         peer: ``Node.js``, or which Python server it is.
+        kind: ``classic`` or ``sharded``; python-socketio has its own.
         url: The broker's.
     """
     if peer == "Node.js":
-        return ["node", str(PEERS / "node.js"), url]
-    return [sys.executable, str(PEERS / "node.py"), peer, url]
+        return ["node", str(PEERS / "node.js"), kind, url]
+    return [sys.executable, str(PEERS / "node.py"), peer, kind, url]
 
 
 def socketioxide() -> list[str]:

@@ -1,18 +1,21 @@
-// The Node.js server of a cluster: node benches/load/peers/node.js BROKER_URL. As node.py beside it.
+// The Node.js server of a cluster: node benches/load/peers/node.js classic|sharded BROKER_URL. As node.py beside it.
 "use strict";
 const { createServer } = require("http");
-const { createAdapter } = require("@socket.io/redis-adapter");
+const { createAdapter, createShardedAdapter } = require("@socket.io/redis-adapter");
 const { createClient } = require("redis");
 const { Server } = require("socket.io");
+
+const [kind, url] = process.argv.slice(2);
 
 const now = () => Number(process.hrtime.bigint());
 
 async function main() {
-  const publisher = createClient({ url: process.argv[2] });
+  const publisher = createClient({ url });
   const subscriber = publisher.duplicate();
   await Promise.all([publisher.connect(), subscriber.connect()]);
   const http = createServer();
-  const io = new Server(http, { adapter: createAdapter(publisher, subscriber) });
+  const create = kind === "sharded" ? createShardedAdapter : createAdapter;
+  const io = new Server(http, { adapter: create(publisher, subscriber) });
   io.on("connection", (socket) => {
     socket.on("join", (room, reply) => {
       socket.join(room);

@@ -1,4 +1,4 @@
-"""One Python server of a cluster: python benches/load/peers/node.py PEER BROKER_URL.
+"""One Python server of a cluster: python benches/load/peers/node.py PEER classic|sharded BROKER_URL.
 
 It prints its port. A client joins a room by ``join``, and makes the server emit the time to a room at a steady rate by ``pace``.
 """
@@ -30,10 +30,12 @@ async def _pace(emit: Callable[[int], Awaitable[object] | None], rate: int, seco
     return done
 
 
-async def _roomcast(url: str) -> int:
-    from roomcast import RedisAdapter, Server  # noqa: PLC0415  a server must not hold the other's modules
+async def _roomcast(kind: str, url: str) -> int:
+    import roomcast  # noqa: PLC0415  a server must not hold the other's modules
 
-    io = Server(adapter=RedisAdapter(url))
+    sharded = kind == "sharded"
+    adapter = roomcast.ShardedRedisAdapter(url) if sharded else roomcast.RedisAdapter(url)
+    io = roomcast.Server(adapter=adapter)
 
     @io.event
     def join(socket, room):
@@ -47,7 +49,7 @@ async def _roomcast(url: str) -> int:
     return listening.port
 
 
-async def _socketio(url: str) -> int:
+async def _socketio(_kind: str, url: str) -> int:
     import socketio  # noqa: PLC0415  as above
     import uvicorn  # noqa: PLC0415
 
@@ -75,7 +77,7 @@ async def _socketio(url: str) -> int:
 
 KEPT: Final[list[Any]] = []
 
-PEERS: Final[dict[str, Callable[[str], Awaitable[int]]]] = {
+PEERS: Final[dict[str, Callable[[str, str], Awaitable[int]]]] = {
     "roomcast": _roomcast,
     "python-socketio": _socketio,
 }
@@ -83,7 +85,7 @@ PEERS: Final[dict[str, Callable[[str], Awaitable[int]]]] = {
 
 async def main() -> None:
     """Serve until the process is ended."""
-    print(await PEERS[sys.argv[1]](sys.argv[2]), flush=True)
+    print(await PEERS[sys.argv[1]](*sys.argv[2:]), flush=True)
     await asyncio.Event().wait()
 
 
