@@ -5,18 +5,16 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
 from typing import Any, Final
 
 import pytest
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import Sentinel
 
-from roomcast import RedisAdapter, Server
+from roomcast import RedisAdapter
 from roomcast.testing import Connect, Socket
-from support.broker import RunningBroker, missing_broker, running_broker
-from support.cluster import new_node
+from support.broker import RunningBroker, missing_broker
+from support.broker_fixtures import NewBroker, NewNode, Node
 from support.ears import Ear, heard_again
 from support.proxy import Proxy
 from support.served import eventually
@@ -36,46 +34,15 @@ BACK_WITHIN: Final = 2.0
 
 REQUESTS: Final = "socket.io-request#/#"
 
-Node = tuple[Server, RedisAdapter]
-NewNode = Callable[..., Awaitable[Node]]
-
-
-@pytest.fixture
-def brokers() -> Iterator[Callable[..., RunningBroker]]:
-    """Start a broker; it is killed at the end of the test."""
-    with ExitStack() as stack:
-        yield lambda *options: stack.enter_context(running_broker(*options))
-
-
-@pytest.fixture
-def broker(brokers: Callable[..., RunningBroker]) -> RunningBroker:
-    return brokers()
-
-
-@pytest.fixture
-async def node() -> AsyncIterator[NewNode]:
-    """Start a node; it is closed at the end of the test."""
-    servers: list[Server] = []
-
-    async def start(broker: RunningBroker, url: Any = None, **options: Any) -> Node:
-        io, adapter = new_node(broker, url, **options)
-        servers.append(io)
-        await adapter.start()
-        return io, adapter
-
-    yield start
-    for io in servers:
-        await io.close()
-
 
 def deaf(*nodes: Node) -> bool:
     return not any(adapter.health.listening or adapter.health.publishing for _, adapter in nodes)
 
 
 async def test_broker_that_is_shut_down_and_started_again(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    a, b = await node(broker), await node(broker)
+    a, b = await start_node(broker), await start_node(broker)
     here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
     broker.shut_down()
     await eventually(lambda: deaf(a, b))
@@ -93,10 +60,10 @@ async def test_broker_that_is_shut_down_and_started_again(
     "words", [("CLIENT", "PAUSE", "1000", "ALL"), ("DEBUG", "SLEEP", "1")], ids=" ".join
 )
 async def test_broker_that_is_slow_for_a_moment_costs_nothing(
-    brokers: Callable[..., RunningBroker], node: NewNode, connect: Connect, words: tuple[str, ...]
+    brokers: NewBroker, start_node: NewNode, connect: Connect, words: tuple[str, ...]
 ) -> None:
     broker = brokers("--enable-debug-command", "yes")
-    a, b = await node(broker), await node(broker)
+    a, b = await start_node(broker), await start_node(broker)
     here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
     slow = asyncio.ensure_future(asyncio.to_thread(broker.command, *words))
     for number in range(50):
@@ -111,10 +78,10 @@ async def test_broker_that_is_slow_for_a_moment_costs_nothing(
 
 
 async def test_broker_that_sleeps_long_is_given_up_and_found_again(
-    brokers: Callable[..., RunningBroker], node: NewNode, connect: Connect
+    brokers: NewBroker, start_node: NewNode, connect: Connect
 ) -> None:
     broker = brokers("--enable-debug-command", "yes")
-    a, b = await node(broker), await node(broker)
+    a, b = await start_node(broker), await start_node(broker)
     here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
     slow = asyncio.ensure_future(asyncio.to_thread(broker.command, "DEBUG", "SLEEP", "4"))
     await eventually(lambda: deaf(a, b))
@@ -129,9 +96,9 @@ async def test_broker_that_sleeps_long_is_given_up_and_found_again(
 
 
 async def test_memory_that_is_full_stops_nothing(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    a, b = await node(broker), await node(broker)
+    a, b = await start_node(broker), await start_node(broker)
     there = Ear(await connect(b[0]))
     broker.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
     broker.command("CONFIG", "SET", "maxmemory", "1")
@@ -148,12 +115,12 @@ async def test_memory_that_is_full_stops_nothing(
 
 
 async def test_replica_takes_the_place_of_its_master(
-    brokers: Callable[..., RunningBroker], node: NewNode, connect: Connect
+    brokers: NewBroker, start_node: NewNode, connect: Connect
 ) -> None:
     master = brokers()
     replica = brokers("--replicaof", f"127.0.0.1 {master.port}")
     async with Proxy(master.port) as proxy:
-        a, b = await node(master, proxy.url), await node(master, proxy.url)
+        a, b = await start_node(proxy.url), await start_node(proxy.url)
         here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
         a[0].emit("n", 1)
         await there.hears(1)
@@ -180,7 +147,7 @@ async def test_replica_takes_the_place_of_its_master(
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])
 async def test_sentinel_finds_the_new_master(
-    brokers: Callable[..., RunningBroker], node: NewNode, connect: Connect, fault: str
+    brokers: NewBroker, start_node: NewNode, connect: Connect, fault: str
 ) -> None:
     master = brokers()
     replica = brokers("--replicaof", f"127.0.0.1 {master.port}")
@@ -191,7 +158,7 @@ async def test_sentinel_finds_the_new_master(
     await eventually(lambda: b"127.0.0.1" in sentinel.command("SENTINEL", "REPLICAS", "main"))
     asked = Sentinel([("127.0.0.1", sentinel.port)])
     client: Any = asked.master_for("main")
-    a, b = await node(master, client), await node(master, client)
+    a, b = await start_node(client), await start_node(client)
     here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
     a[0].emit("n", 1)
     await there.hears(1)
@@ -215,7 +182,7 @@ async def test_sentinel_finds_the_new_master(
 
 
 @pytest.fixture
-async def cluster(brokers: Callable[..., RunningBroker]) -> list[RunningBroker]:
+async def cluster(brokers: NewBroker) -> list[RunningBroker]:
     """Return the three masters of a Redis Cluster."""
     masters = [brokers("--cluster-enabled", "yes") for _ in range(3)]
     for number, master in enumerate(masters):
@@ -236,9 +203,9 @@ async def cluster(brokers: Callable[..., RunningBroker]) -> list[RunningBroker]:
 
 
 async def test_one_node_of_a_redis_cluster_serves_all(
-    cluster: list[RunningBroker], node: NewNode, connect: Connect
+    cluster: list[RunningBroker], start_node: NewNode, connect: Connect
 ) -> None:
-    a, b = await node(cluster[1]), await node(cluster[1])
+    a, b = await start_node(cluster[1]), await start_node(cluster[1])
     clients = [await connect(a[0]), await connect(b[0])]
     there = Ear(clients[1])
     a[0].to("nobody").emit("n", 0)
@@ -255,9 +222,9 @@ async def test_one_node_of_a_redis_cluster_serves_all(
 
 
 async def test_events_pass_between_the_nodes_of_a_redis_cluster(
-    cluster: list[RunningBroker], node: NewNode, connect: Connect
+    cluster: list[RunningBroker], start_node: NewNode, connect: Connect
 ) -> None:
-    nodes = [await node(each) for each in cluster]
+    nodes = [await start_node(each) for each in cluster]
     ears = [Ear(await connect(io)) for io, _ in nodes]
     for number, (io, _) in enumerate(
         nodes, -3
@@ -277,9 +244,9 @@ async def test_events_pass_between_the_nodes_of_a_redis_cluster(
 
 
 async def test_nodes_on_several_members_count_those_of_their_own_only(
-    cluster: list[RunningBroker], node: NewNode, connect: Connect
+    cluster: list[RunningBroker], start_node: NewNode, connect: Connect
 ) -> None:
-    (a, _), (b, _) = await node(cluster[0]), await node(cluster[1])
+    (a, _), (b, _) = await start_node(cluster[0]), await start_node(cluster[1])
     await connect(b)
     assert await a.adapter.server_count() == 1
     assert (await a.fetch_sockets()).servers == 1
@@ -290,12 +257,12 @@ async def test_nodes_on_several_members_count_those_of_their_own_only(
 
 
 async def test_what_is_published_on_a_replica_stays_there(
-    brokers: Callable[..., RunningBroker], node: NewNode, connect: Connect
+    brokers: NewBroker, start_node: NewNode, connect: Connect
 ) -> None:
     master = brokers("--repl-diskless-sync-delay", "0")
     replica = brokers("--replicaof", f"127.0.0.1 {master.port}")
     await eventually(lambda: b"master_link_status:up" in replica.command("INFO", "replication"))
-    a, b = await node(master), await node(replica)
+    a, b = await start_node(master), await start_node(replica)
     here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
     b[0].emit("n", 1)
     await there.hears(1)
@@ -305,10 +272,10 @@ async def test_what_is_published_on_a_replica_stays_there(
 
 
 async def test_client_of_redis_asyncio_says_where_and_how(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
     client = Redis(host="127.0.0.1", port=broker.port, db=3, client_name="roomcast")
-    a, b = await node(broker, client), await node(broker)
+    a, b = await start_node(client), await start_node(broker)
     there = Ear(await connect(b[0]))
     a[0].emit("n", 1)
     await there.hears(1)
@@ -342,9 +309,9 @@ class History:
 
 
 async def test_history_of_every_sender_over_many_kills(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    nodes = [await node(broker) for _ in range(3)]
+    nodes = [await start_node(broker) for _ in range(3)]
     histories = [History(each, await connect(each[0]), len(nodes)) for each in nodes]
     sent = 0
     stop = asyncio.Event()
@@ -389,9 +356,9 @@ async def test_history_of_every_sender_over_many_kills(
 
 
 async def test_calls_that_are_cancelled_at_random_get_nobody_elses_answer(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    a, b = await node(broker), await node(broker)
+    a, b = await start_node(broker), await start_node(broker)
     clients = [await connect(b[0]) for _ in range(4)]
     for number, client in enumerate(clients):
         client.on("ask", lambda question, number=number: [number, question])

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,13 +12,12 @@ from roomcast import (
     AdapterHealth,
     BrokerError,
     Emitter,
-    Server,
     SyncEmitter,
 )
 from roomcast.adapters.notepack import Notepack
 from roomcast.testing import Connect
-from support.broker import RunningBroker, missing_broker, running_broker
-from support.cluster import new_node
+from support.broker import RunningBroker, missing_broker
+from support.broker_fixtures import NewNode
 from support.ears import Ear, heard_again
 from support.proxy import Proxy
 from support.served import eventually
@@ -31,50 +30,25 @@ pytestmark = [
 BACK_WITHIN = 2.0
 """Seconds within which a node must hear again once the broker is back."""
 
-Node = tuple[Server, Any]
-NewNode = Callable[..., Awaitable[Node]]
-
-
-@pytest.fixture
-def broker() -> Iterator[RunningBroker]:
-    with running_broker() as broker:
-        yield broker
-
 
 @pytest.fixture(params=["classic", "sharded/dynamic"])
-def kind(request: pytest.FixtureRequest) -> str:
+def adapter_kind(request: pytest.FixtureRequest) -> str:
     kind: str = request.param
     return kind
 
 
 @pytest.fixture
-def subscribers(broker: RunningBroker, kind: str) -> Callable[[], int]:
+def subscribers(broker: RunningBroker, adapter_kind: str) -> Callable[[], int]:
     """Return what counts how many have subscribed to the channel of requests."""
-    if kind == "classic":
+    if adapter_kind == "classic":
         return lambda: broker.subscribers("socket.io-request#/#")
     return lambda: broker.shard_subscribers("socket.io#/#")
 
 
-@pytest.fixture
-async def node(broker: RunningBroker, kind: str) -> AsyncIterator[NewNode]:
-    """Start a node; it is closed at the end of the test."""
-    servers: list[Server] = []
-
-    async def start(url: str | None = None, **options: Any) -> Node:
-        io, adapter = new_node(broker, url, kind=kind, **options)
-        servers.append(io)
-        await adapter.start()
-        return io, adapter
-
-    yield start
-    for io in servers:
-        await io.close()
-
-
 async def test_clients_of_the_same_node_hear_while_the_broker_is_gone(
-    broker: RunningBroker, node: NewNode, connect: Connect, subscribers: Callable[[], int]
+    broker: RunningBroker, start_node: NewNode, connect: Connect, subscribers: Callable[[], int]
 ) -> None:
-    a, b = await node(), await node()
+    a, b = await start_node(), await start_node()
     here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
     changes: list[AdapterHealth] = []
     b[1].on("health", changes.append)
@@ -99,10 +73,10 @@ async def test_clients_of_the_same_node_hear_while_the_broker_is_gone(
 
 
 async def test_node_serves_though_the_broker_is_not_there_yet(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
     broker.kill()
-    a, b = await node(), await node()
+    a, b = await start_node(), await start_node()
     here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
     assert not a[1].health.ok
     a[0].emit("n", 1)
@@ -114,9 +88,9 @@ async def test_node_serves_though_the_broker_is_not_there_yet(
 
 
 async def test_nobody_waits_for_a_broker_that_is_gone(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    io, adapter = await node()
+    io, adapter = await start_node()
     client = await connect(io)
     client.on("ask", lambda: "here")
     broker.kill()
@@ -146,9 +120,9 @@ async def test_nobody_waits_for_a_broker_that_is_gone(
 
 
 async def test_volatile_events_do_not_wait_for_the_broker(
-    broker: RunningBroker, node: NewNode
+    broker: RunningBroker, start_node: NewNode
 ) -> None:
-    io, adapter = await node()
+    io, adapter = await start_node()
     broker.kill()
     await eventually(lambda: not adapter.health.publishing)
     before = adapter.health.queued
@@ -158,10 +132,10 @@ async def test_volatile_events_do_not_wait_for_the_broker(
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
 async def test_queue_is_bounded_and_what_it_drops_is_known_everywhere(
-    broker: RunningBroker, node: NewNode, connect: Connect, policy: str
+    broker: RunningBroker, start_node: NewNode, connect: Connect, policy: str
 ) -> None:
-    a = await node(queue_size=20_000, queue_policy=policy)
-    b = await node()
+    a = await start_node(queue_size=20_000, queue_policy=policy)
+    b = await start_node()
     there = Ear(await connect(b[0]))
     a[0].emit("n", -1)
     await there.hears(-1)
@@ -191,9 +165,9 @@ async def test_queue_is_bounded_and_what_it_drops_is_known_everywhere(
 
 
 async def test_broker_that_hangs_is_given_up_and_found_again(
-    broker: RunningBroker, node: NewNode, connect: Connect, subscribers: Callable[[], int]
+    broker: RunningBroker, start_node: NewNode, connect: Connect, subscribers: Callable[[], int]
 ) -> None:
-    a, b = await node(), await node()
+    a, b = await start_node(), await start_node()
     here, there = Ear(await connect(a[0])), Ear(await connect(b[0]))
     broker.pause()
     a[0].emit("n", 1)
@@ -207,10 +181,10 @@ async def test_broker_that_hangs_is_given_up_and_found_again(
 
 
 async def test_half_open_line_is_noticed(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
     async with Proxy(broker.port) as proxy:
-        a, b = await node(), await node(proxy.url)
+        a, b = await start_node(), await start_node(proxy.url)
         there = Ear(await connect(b[0]))
         a[0].emit("n", 1)
         await there.hears(1)
@@ -230,12 +204,12 @@ async def test_half_open_line_is_noticed(
 @pytest.mark.parametrize("lines", ["pubsub", "normal"])
 async def test_lines_that_the_broker_cuts_are_replaced(
     broker: RunningBroker,
-    node: NewNode,
+    start_node: NewNode,
     connect: Connect,
     lines: str,
     subscribers: Callable[[], int],
 ) -> None:
-    a, b = await node(), await node()
+    a, b = await start_node(), await start_node()
     there = Ear(await connect(b[0]))
     for number in range(5):
         broker.command("CLIENT", "KILL", "TYPE", lines)
@@ -247,12 +221,12 @@ async def test_lines_that_the_broker_cuts_are_replaced(
 
 
 async def test_changed_password_is_no_end(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    io, adapter = await node()
+    io, adapter = await start_node()
     broker.command("CONFIG", "SET", "requirepass", "secret")
     url = broker.url.replace("//", "//:secret@")
-    other, other_adapter = await node(url)
+    other, other_adapter = await start_node(url)
     there = Ear(await connect(other))
     for kind in ("pubsub", "normal"):
         await asyncio.to_thread(broker.authenticated, "secret", "CLIENT", "KILL", "TYPE", kind)
@@ -264,12 +238,12 @@ async def test_changed_password_is_no_end(
     await there.hears(1)
 
 
-@pytest.mark.parametrize("kind", ["classic"], indirect=True)
+@pytest.mark.parametrize("adapter_kind", ["classic"], indirect=True)
 async def test_node_that_is_too_slow_for_the_broker_finds_its_gap(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
     broker.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 100kb 100kb 0")
-    io, adapter = await node()
+    io, adapter = await start_node()
     ear = Ear(await connect(io))
     pack = Notepack().pack
 
@@ -293,9 +267,9 @@ async def test_node_that_is_too_slow_for_the_broker_finds_its_gap(
 
 
 async def test_last_messages_that_are_lost_are_missed_too(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    a, b = await node(), await node()
+    a, b = await start_node(), await start_node()
     there = Ear(await connect(b[0]))
     a[0].emit("n", 1)
     await there.hears(1)
@@ -307,9 +281,9 @@ async def test_last_messages_that_are_lost_are_missed_too(
 
 
 async def test_closed_node_is_counted_no_more(
-    node: NewNode, subscribers: Callable[[], int]
+    start_node: NewNode, subscribers: Callable[[], int]
 ) -> None:
-    a, b = await node(), await node()
+    a, b = await start_node(), await start_node()
     assert await a[0].adapter.server_count() == 2
     a[0].of("/chat").emit("n", 1)
     await b[0].close()

@@ -4,16 +4,14 @@ import asyncio
 import json
 import pickle
 import random
-from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import pytest
 
-from roomcast import RedisAdapter, Server
 from roomcast.adapters.notepack import Notepack
 from roomcast.testing import Connect
-from support.broker import RunningBroker, missing_broker, running_broker
-from support.cluster import new_node
+from support.broker import RunningBroker, missing_broker
+from support.broker_fixtures import NewNode
 from support.process import watch_memory
 from support.served import eventually
 
@@ -33,20 +31,6 @@ CHANNELS: Final = (
     "socket.io-response#/#",
     "socket.io-roomcast#/#",
 )
-
-
-@pytest.fixture
-def broker() -> Iterator[RunningBroker]:
-    with running_broker() as broker:
-        yield broker
-
-
-@pytest.fixture
-async def node(broker: RunningBroker) -> AsyncIterator[tuple[Server, RedisAdapter]]:
-    io, adapter = new_node(broker)
-    await adapter.start()
-    yield io, adapter
-    await io.close()
 
 
 def pack(value: Any) -> bytes:
@@ -103,9 +87,9 @@ def bad(randomly: random.Random, valid: list[bytes]) -> bytes:
 
 
 async def test_hundred_thousand_messages_of_nobody_do_no_harm(
-    broker: RunningBroker, node: tuple[Server, RedisAdapter], connect: Connect, caplog: Any
+    broker: RunningBroker, start_node: NewNode, connect: Connect, caplog: Any
 ) -> None:
-    io, adapter = node
+    io, adapter = await start_node()
     client = await connect(io)
     heard = asyncio.Event()
     client.on("end", heard.set)
@@ -158,9 +142,9 @@ CASES: Final[dict[str, tuple[str, Any]]] = {
 
 @pytest.mark.parametrize("name", CASES)
 async def test_message_that_is_none_has_no_effect(
-    broker: RunningBroker, node: tuple[Server, RedisAdapter], connect: Connect, name: str
+    broker: RunningBroker, start_node: NewNode, connect: Connect, name: str
 ) -> None:
-    io, adapter = node
+    io, adapter = await start_node()
     client = await connect(io)
     heard: list[Any] = []
     client.on_any(lambda *args: heard.append(args))
@@ -195,9 +179,9 @@ async def test_message_that_is_none_has_no_effect(
     ],
 )
 async def test_what_is_announced_is_not_allocated(
-    broker: RunningBroker, node: tuple[Server, RedisAdapter], connect: Connect, announced: bytes
+    broker: RunningBroker, start_node: NewNode, connect: Connect, announced: bytes
 ) -> None:
-    io, adapter = node
+    io, adapter = await start_node()
     await connect(io)
     async with watch_memory() as memory:
         for channel in ("socket.io#/#", "socket.io-request#/#", "socket.io-roomcast#/#"):
@@ -209,9 +193,9 @@ async def test_what_is_announced_is_not_allocated(
 
 
 async def test_huge_messages_are_not_read(
-    broker: RunningBroker, node: tuple[Server, RedisAdapter], connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    io, adapter = node
+    io, adapter = await start_node()
     await connect(io)
     huge = pack(["u", {"type": 2, "data": ["hello", b"x" * 33_000_000]}, {}])
     # One by one: the broker itself cuts a subscriber that is 32 MB behind.
@@ -224,9 +208,9 @@ async def test_huge_messages_are_not_read(
 
 
 async def test_repeated_messages_have_one_effect(
-    broker: RunningBroker, node: tuple[Server, RedisAdapter], connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    io, adapter = node
+    io, adapter = await start_node()
     client = await connect(io)
     heard: list[int] = []
     client.on("n", heard.append)

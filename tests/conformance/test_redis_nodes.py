@@ -3,15 +3,15 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from roomcast import RedisAdapter, Server
 from roomcast.testing import Connect, Manager
-from support.broker import RunningBroker, missing_broker, running_broker
-from support.cluster import new_node
+from support.broker import RunningBroker, missing_broker
+from support.broker_fixtures import NewNode
 from support.served import eventually
 
 pytestmark = [
@@ -19,36 +19,11 @@ pytestmark = [
     pytest.mark.timeout(60),
 ]
 
-Node = tuple[Server, RedisAdapter]
-NewNode = Callable[..., Awaitable[Node]]
-
-
-@pytest.fixture
-def broker() -> Iterator[RunningBroker]:
-    with running_broker() as broker:
-        yield broker
-
-
-@pytest.fixture
-async def node(broker: RunningBroker) -> AsyncIterator[NewNode]:
-    """Start a node; it is closed at the end of the test."""
-    servers: list[Server] = []
-
-    async def start(**options: Any) -> Node:
-        io, adapter = new_node(broker, **options)
-        servers.append(io)
-        await adapter.start()
-        return io, adapter
-
-    yield start
-    for io in servers:
-        await io.close()
-
 
 async def test_children_of_dynamic_namespaces_come_and_go(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    (a, _), (b, adapter) = await node(), await node()
+    (a, _), (b, adapter) = await start_node(), await start_node()
     for io in (a, b):
         io.of(re.compile(r"^/room-\d$"))
     channel = "socket.io-request#/room-1#"
@@ -72,9 +47,9 @@ async def test_children_of_dynamic_namespaces_come_and_go(
 
 
 async def test_dynamic_namespaces_gather_the_answers_of_all_nodes(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    (a, _), (b, adapter) = await node(), await node()
+    (a, _), (b, adapter) = await start_node(), await start_node()
     parents = [io.of(re.compile(r"^/room-\d$")) for io in (a, b)]
     assert await parents[0].timeout(5).emit_with_ack("ask") == []
     clients = {}
@@ -97,8 +72,8 @@ async def test_dynamic_namespaces_gather_the_answers_of_all_nodes(
     assert local == [clients[a, name].id for name in ("/room-1", "/room-2")]
 
 
-async def test_what_is_missed_of_other_nodes_is_recovered(node: NewNode) -> None:
-    (a, _), (b, _) = await node(), await node(connection_state_recovery=True)
+async def test_what_is_missed_of_other_nodes_is_recovered(start_node: NewNode) -> None:
+    (a, _), (b, _) = await start_node(), await start_node(connection_state_recovery=True)
     async with Manager(b, transports=["websocket"]) as manager:
         client = manager.socket(auth={"rooms": ["room"]})
         heard: list[Any] = []
@@ -129,14 +104,14 @@ async def test_what_is_missed_of_other_nodes_is_recovered(node: NewNode) -> None
 )
 async def test_requests_of_older_nodes_are_carried_out_and_answered(
     broker: RunningBroker,
-    node: NewNode,
+    start_node: NewNode,
     connect: Connect,
     kind: int,
     more: dict[str, Any],
     effect: Callable[[Any], bool],
 ) -> None:
 
-    io, _ = await node()
+    io, _ = await start_node()
     client = await connect(io, auth={"rooms": ["room"]})
     socket = io.sockets[client.id]
     reader, writer = await asyncio.open_connection("127.0.0.1", broker.port)

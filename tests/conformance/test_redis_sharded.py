@@ -4,16 +4,15 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import pytest
 
-from roomcast import Server, ShardedRedisAdapter
+from roomcast import ShardedRedisAdapter
 from roomcast.adapters.notepack import Notepack
 from roomcast.testing import Connect, Manager
-from support.broker import RunningBroker, missing_broker, running_broker
-from support.cluster import new_node
+from support.broker import RunningBroker, missing_broker
+from support.broker_fixtures import NewNode
 from support.served import eventually
 
 pytestmark = [
@@ -23,30 +22,10 @@ pytestmark = [
 
 MESSAGES: Final = int(os.environ.get("ROOMCAST_EXAMPLES", "20000"))
 
-Node = tuple[Server, ShardedRedisAdapter]
-NewNode = Callable[..., Awaitable[Node]]
-
 
 @pytest.fixture
-def broker() -> Iterator[RunningBroker]:
-    with running_broker() as broker:
-        yield broker
-
-
-@pytest.fixture
-async def node(broker: RunningBroker) -> AsyncIterator[NewNode]:
-    """Start a node; it is closed at the end of the test."""
-    servers: list[Server] = []
-
-    async def start(mode: str = "dynamic", **options: Any) -> Node:
-        io, adapter = new_node(broker, kind=f"sharded/{mode}", **options)
-        servers.append(io)
-        await adapter.start()
-        return io, adapter
-
-    yield start
-    for io in servers:
-        await io.close()
+def adapter_kind() -> str:
+    return "sharded/dynamic"
 
 
 def hears(broker: RunningBroker, room: str) -> int:
@@ -57,9 +36,12 @@ def hears(broker: RunningBroker, room: str) -> int:
     ("mode", "received"), [("dynamic", 0), ("dynamic-private", 0), ("static", 1)]
 )
 async def test_node_does_not_receive_what_is_for_rooms_that_it_does_not_have(
-    broker: RunningBroker, node: NewNode, connect: Connect, mode: str, received: int
+    broker: RunningBroker, start_node: NewNode, connect: Connect, mode: str, received: int
 ) -> None:
-    (a, _), (b, adapter) = await node(mode), await node(mode)
+    (a, _), (b, adapter) = (
+        await start_node(kind=f"sharded/{mode}"),
+        await start_node(kind=f"sharded/{mode}"),
+    )
     client = await connect(b, auth={"rooms": ["here"]})
     await eventually(lambda: adapter.subscriber.settled)
     assert hears(broker, "here") == (mode != "static")
@@ -72,9 +54,9 @@ async def test_node_does_not_receive_what_is_for_rooms_that_it_does_not_have(
 
 
 async def test_room_that_is_left_and_joined_quickly_ends_as_it_should(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    (a, _), (b, adapter) = await node(), await node()
+    (a, _), (b, adapter) = await start_node(), await start_node()
     client = await connect(b)
     socket = b.sockets[client.id]
     randomly = random.Random(5)
@@ -98,9 +80,9 @@ async def test_room_that_is_left_and_joined_quickly_ends_as_it_should(
 
 
 async def test_after_a_reconnection_every_channel_is_there_once(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    (a, adapter_a), (b, adapter_b) = await node(), await node()
+    (a, adapter_a), (b, adapter_b) = await start_node(), await start_node()
     client = await connect(b, auth={"rooms": ["first", "second"]})
     await eventually(lambda: adapter_b.subscriber.settled)
     broker.kill()
@@ -117,9 +99,9 @@ async def test_after_a_reconnection_every_channel_is_there_once(
 
 
 async def test_gap_in_the_channel_of_a_room_is_found(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    (a, adapter_a), (b, adapter_b) = await node(), await node()
+    (a, adapter_a), (b, adapter_b) = await start_node(), await start_node()
     client = await connect(b, auth={"rooms": ["room"]})
     await eventually(lambda: adapter_b.subscriber.settled)
     a.to("room").emit("hello", 1)
@@ -134,9 +116,9 @@ async def test_gap_in_the_channel_of_a_room_is_found(
 
 
 async def test_kills_under_load_lose_exactly_what_is_reported(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    (a, adapter_a), (b, adapter_b) = await node(), await node()
+    (a, adapter_a), (b, adapter_b) = await start_node(), await start_node()
     here = await connect(a, auth={"rooms": ["room"]})
     there = await connect(b, auth={"rooms": ["room"]})
     await eventually(lambda: adapter_a.subscriber.settled and adapter_b.subscriber.settled)
@@ -174,8 +156,10 @@ async def test_kills_under_load_lose_exactly_what_is_reported(
     assert adapter_b.counters["missed"] == missing < sent / 5
 
 
-async def test_what_follows_sockets_join_finds_the_room(node: NewNode, connect: Connect) -> None:
-    (a, _), (b, adapter) = await node(), await node()
+async def test_what_follows_sockets_join_finds_the_room(
+    start_node: NewNode, connect: Connect
+) -> None:
+    (a, _), (b, adapter) = await start_node(), await start_node()
     client = await connect(b)
     await eventually(lambda: adapter.subscriber.settled)
     for number in range(20):
@@ -186,9 +170,12 @@ async def test_what_follows_sockets_join_finds_the_room(node: NewNode, connect: 
 
 @pytest.mark.parametrize("mode", ["dynamic", "dynamic-private"])
 async def test_rooms_of_those_who_may_come_back_are_heard(
-    broker: RunningBroker, node: NewNode, mode: str
+    broker: RunningBroker, start_node: NewNode, mode: str
 ) -> None:
-    (a, _), (b, _) = await node(mode), await node(mode, connection_state_recovery=True)
+    (a, _), (b, _) = (
+        await start_node(kind=f"sharded/{mode}"),
+        await start_node(kind=f"sharded/{mode}", connection_state_recovery=True),
+    )
     async with Manager(b, transports=["websocket"]) as manager:
         client = manager.socket(auth={"rooms": ["room"]})
         heard: list[Any] = []
@@ -212,9 +199,9 @@ async def test_rooms_of_those_who_may_come_back_are_heard(
 
 
 async def test_room_of_one_namespace_may_have_the_channel_of_another(
-    node: NewNode, connect: Connect
+    start_node: NewNode, connect: Connect
 ) -> None:
-    (a, _), (b, adapter) = await node(), await node()
+    (a, _), (b, adapter) = await start_node(), await start_node()
     for io in (a, b):
         io.of("/#x")
     client = await connect(b, auth={"rooms": ["x"]})
@@ -266,8 +253,10 @@ def mutated(randomly: random.Random, valid: list[bytes]) -> bytes:
     return bytes(message)
 
 
-async def test_messages_of_nobody_do_no_harm(node: NewNode, connect: Connect, caplog: Any) -> None:
-    io, adapter = await node()
+async def test_messages_of_nobody_do_no_harm(
+    start_node: NewNode, connect: Connect, caplog: Any
+) -> None:
+    io, adapter = await start_node()
     client = await connect(io, auth={"rooms": ["room"]})
     uid = "0123456789abcdef"
     whole = [

@@ -77,24 +77,31 @@ EVERYBODY: Final = Choice()
 
 
 def new_node(
-    broker: RunningBroker,
-    url: str | None = None,
+    broker: Any,
     *,
     kind: str = "classic",
     connection_state_recovery: bool = False,
     **options: Any,
 ) -> tuple[Server, Any]:
-    """Return a server that settles, joins the rooms that clients name, and hears ``sum``; the kind is as in ``cluster.js``."""
+    """Return a server that settles, joins the rooms that clients name, and hears ``sum``.
+
+    Args:
+        broker: One that runs, or whatever else adapters take.
+        kind: As in ``cluster.js``.
+        connection_state_recovery: As for the server.
+        options: Of the adapter.
+    """
+    target = broker.url if isinstance(broker, RunningBroker) else broker
     adapter: RedisAdapter | ShardedRedisAdapter | RedisStreamsAdapter
     name, _, mode = kind.partition("/")
     if name == "sharded":
         options["subscription_mode"] = mode
-        adapter = ShardedRedisAdapter(url or broker.url, requests_timeout=1.0, **options)
+        adapter = ShardedRedisAdapter(target, requests_timeout=1.0, **options)
     elif name == "streams":
         options = STREAMS[mode] | options
-        adapter = RedisStreamsAdapter(url or broker.url, requests_timeout=1.0, **options)
+        adapter = RedisStreamsAdapter(target, requests_timeout=1.0, **options)
     else:
-        adapter = RedisAdapter(url or broker.url, requests_timeout=1.0, **options)
+        adapter = RedisAdapter(target, requests_timeout=1.0, **options)
     io = Server(adapter=adapter, connection_state_recovery=connection_state_recovery)
     for name in NAMESPACES:
         settling(io.of(name))
