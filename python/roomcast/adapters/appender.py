@@ -14,7 +14,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from roomcast.adapters.broker import Broker, BrokerError, Line, command
+from roomcast.adapters.broker import Broker, command
+from roomcast.adapters.line import Line
 from roomcast.adapters.publisher import (
     ENTRY_SIZE,
     QUEUE_SIZE,
@@ -23,6 +24,7 @@ from roomcast.adapters.publisher import (
     QueuePolicy,
 )
 from roomcast.adapters.wire import is_list
+from roomcast.errors import BrokerError
 from roomcast.logs import printable
 
 __all__ = ["Appender", "fields_of"]

@@ -5,17 +5,16 @@ its connection breaks, and redis-py's own `PubSub` reconnects without a word. Th
 steps than in RESP3, and have no time-outs of their own: who holds one watches over it (`link.py`).
 """
 
-import asyncio
 import importlib
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from roomcast.errors import BrokerError, MissingDependencyError
+from roomcast.adapters.line import CONNECT_TIMEOUT, Connection, Line
+from roomcast.errors import MissingDependencyError
 
-__all__ = ["Broker", "BrokerError", "Line", "command", "require_redis"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-CONNECT_TIMEOUT: Final = 1.0
-"""Seconds that a connection may take to be made, with its authentication."""
+__all__ = ["Broker", "command", "require_redis"]
 
 OVERRIDES: Final[dict[str, Any]] = {
     "decode_responses": False,
@@ -30,17 +29,6 @@ OVERRIDES: Final[dict[str, Any]] = {
 
 FOREIGN: Final = ("maint_", "oss_cluster_", "maintenance_", "orig_", "himport_", "event_dispatcher")
 """What the options of a pool begin with that concern the pool, and make no sense for a single connection."""
-
-
-class Connection(Protocol):
-    """What is used of redis-py's connections."""
-
-    async def connect(self) -> None: ...
-    async def disconnect(self, nowait: bool = ...) -> None: ...
-    async def send_packed_command(self, command: list[bytes]) -> None: ...
-    async def read_response(
-        self, disable_decoding: bool = ..., *, disconnect_on_error: bool = ...
-    ) -> Any: ...
 
 
 def require_redis(module: str) -> Any:
@@ -64,78 +52,6 @@ def command(*words: bytes) -> bytes:
     return b"".join(parts)
 
 
-class Line:
-    """One connection to the broker, open or not.
-
-    Attributes:
-        reads: How many replies and messages it has brought; who watches over it looks whether that grows.
-    """
-
-    __slots__ = ("_connection", "_errors", "_reply_error", "reads")
-
-    def __init__(self, connection: Connection, errors: Any) -> None:
-        """Take a connection that is not open yet, and redis-py's module of exceptions."""
-        self.reads = 0
-        self._connection = connection
-        self._errors: tuple[type[Exception], ...] = (errors.RedisError, OSError, EOFError)
-        self._reply_error: type[Exception] = errors.ResponseError
-
-    async def open(self) -> None:
-        """Connect and authenticate.
-
-        Raises:
-            BrokerError: If that fails, or takes too long.
-        """
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await self._connection.connect()
-        except BaseException as error:
-            await self.close()
-            if isinstance(error, (*self._errors, TimeoutError)):
-                raise BrokerError(str(error) or "the broker does not answer") from error
-            raise
-
-    async def send(self, commands: Sequence[bytes]) -> None:
-        """Send commands, and wait while the broker is behind.
-
-        Raises:
-            BrokerError: If the connection is broken.
-        """
-        try:
-            await self._connection.send_packed_command([b"".join(commands)])
-        except self._errors as error:
-            raise BrokerError(str(error)) from error
-
-    async def read(self) -> Any:
-        """Return the next reply, or the exception that stands for a command that was refused.
-
-        Raises:
-            BrokerError: If the connection is broken.
-        """
-        try:
-            reply = await self._connection.read_response(
-                disable_decoding=True, disconnect_on_error=False
-            )
-        except self._reply_error as error:
-            reply = error
-        except self._errors as error:
-            raise BrokerError(str(error)) from error
-        self.reads += 1
-        return reply
-
-    async def close(self) -> None:
-        """Close it at once, whatever state it is in."""
-        writer: Any = getattr(self._connection, "_writer", None)
-        if (
-            writer is not None
-        ):  # redis-py would wait for a peer that is gone to take what is not sent yet
-            writer.transport.abort()
-        try:
-            await self._connection.disconnect(nowait=True)
-        except self._errors:
-            return
-
-
 class Broker:
     """Where connections go to."""
 
@@ -153,6 +69,7 @@ class Broker:
         """
         asynchronous = require_redis("redis.asyncio")
         self._errors = require_redis("redis.exceptions")
+        require_redis("hiredis")
         if isinstance(target, str):
             target = asynchronous.Redis.from_url(target)
         elif not isinstance(target, asynchronous.Redis):

@@ -7,15 +7,14 @@ Source:
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from typing import Any, Final, Generic, Self, TypeVar
 
-from roomcast.adapters.broker import Broker, BrokerError, require_redis
+from roomcast.adapters.broker import Broker, require_redis
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.publisher import QUEUE_SIZE, Publisher
 from roomcast.adapters.wire import RequestType
 from roomcast.codec import Encoder
-from roomcast.errors import EncodeError, ReservedEventError
+from roomcast.errors import BrokerError, EncodeError, ReservedEventError
 from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.broadcast import EVERYBODY, room_names
 from roomcast.server.namespace import SERVER_EVENTS
@@ -173,7 +172,7 @@ class EmitterOperator(Generic[R]):
         return self._send(self._wire.change(self.nsp, kind, self.options, what))
 
     def _with(self, **changes: Any) -> "EmitterOperator[R]":
-        return EmitterOperator(self._wire, self._send, self.nsp, replace(self.options, **changes))
+        return EmitterOperator(self._wire, self._send, self.nsp, self.options._replace(**changes))
 
 
 class AsyncioEmitter(EmitterOperator[Awaitable[None]]):

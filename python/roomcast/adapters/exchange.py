@@ -4,14 +4,13 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from roomcast.adapters.broker import BrokerError
 from roomcast.adapters.cluster import ClusterAdapter
 from roomcast.adapters.collecting import ClusterAck, Fetch, Responses
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.numbering import Numbering
 from roomcast.adapters.receiving import Node, Receiver
 from roomcast.adapters.wire import RequestType, write_choice
-from roomcast.errors import EncodeError
+from roomcast.errors import BrokerError, EncodeError
 from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.remote import FetchedSockets
 from roomcast.sockets.acks import Done

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 from random import uniform
 from typing import Final
 
-from roomcast.adapters.broker import Broker, BrokerError, Line
+from roomcast.adapters.broker import Broker
+from roomcast.adapters.line import Line
+from roomcast.errors import BrokerError
 from roomcast.logs import printable
 
 __all__ = ["LONGEST_PAUSE", "Link"]

@@ -16,8 +16,10 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final, Literal, get_args
 
-from roomcast.adapters.broker import Broker, BrokerError, Line, command
+from roomcast.adapters.broker import Broker, command
+from roomcast.adapters.line import Line
 from roomcast.adapters.link import Link
+from roomcast.errors import BrokerError
 from roomcast.logs import Once, printable
 
 __all__ = ["QUEUE_SIZE", "Append", "Publisher", "QueuePolicy"]
@@ -39,9 +41,6 @@ MAX_HOLDS: Final = 20
 
 MAX_FLYING: Final = 10_000
 """Messages that the broker may owe an answer for."""
-
-SLICE_REPLIES: Final = 256
-"""Replies after which others have the loop: a read that finds its reply in the buffer does not give it away."""
 
 SWITCHED: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "CLUSTERDOWN")
 """What answers begin with after which another connection may do better."""
@@ -118,7 +117,8 @@ class Publisher:
         self._queue: deque[_Entry] = deque()
         self._size = 0
         self._flying: deque[_Entry] = deque()
-        self._waker: asyncio.Future[None] | None = None
+        self._line: Line | None = None
+        self._is_scheduled = False
         self._once = Once()
 
     @property
@@ -133,7 +133,9 @@ class Publisher:
 
     def start(self) -> None:
         """Connect, now and whenever that is needed, in the running event loop."""
-        self._waker = None
+        self._loop = asyncio.get_running_loop()
+        self._line = None
+        self._is_scheduled = False
         self._link.start()
 
     def publish(self, channel: bytes, payload: bytes, *, sharded: bool = False) -> bool:
@@ -183,13 +185,21 @@ class Publisher:
             return False
         self._queue.append(entry)
         self._size += size
-        self._wake()
+        self._schedule()
         return True
 
-    def _wake(self) -> None:
-        waker = self._waker
-        if waker is not None and not waker.done():
-            waker.set_result(None)
+    def _schedule(self) -> None:
+        if self._line is not None and not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send what waits, as much as the broker takes."""
+        self._is_scheduled = False
+        line, flying = self._line, self._flying
+        while line is not None and self._queue and len(flying) < MAX_FLYING:
+            if not line.write(self._take()):
+                return
 
     def _make_room(self, size: int) -> bool:
         if not self._drops_oldest or size > self._limit:
@@ -203,29 +213,23 @@ class Publisher:
 
     async def _serve(self, line: Line) -> None:
         self._link.works()
-        sending = asyncio.ensure_future(self._send(line))
+        beginning = asyncio.ensure_future(self._begin(line))
         try:
-            await self._confirm(line)
+            await line.deliver(self._take_reply)
         finally:
-            sending.cancel()
-            await asyncio.wait((sending,))
+            self._line = None
+            beginning.cancel()
+            await asyncio.wait((beginning,))
 
-    async def _send(self, line: Line) -> None:
-        """Send what waits, as it comes."""
-        loop = asyncio.get_running_loop()
+    async def _begin(self, line: Line) -> None:
+        """Begin to send, when those who are to hear it can."""
         for _ in range(MAX_HOLDS if self._link.connections > 1 else 0):
             await asyncio.sleep(self._hold())
         if self._link.connections > 1 and not await self._settled(line):
             return
-        while True:
-            while not self._queue or len(self._flying) >= MAX_FLYING:
-                self._waker = loop.create_future()
-                await self._waker
-            self._waker = None
-            try:
-                await line.send(self._take())
-            except BrokerError:
-                return  # the reader notices too
+        self._line = line
+        line.on_writable = self._flush
+        self._flush()
 
     async def _settled(self, line: Line) -> bool:
         """Find out what has become of what the connection before has left behind; say whether that was possible."""
@@ -235,34 +239,32 @@ class Publisher:
         """Learn that the broker has an entry of a stream."""
         self._counters["published"] += 1
 
-    async def _confirm(self, line: Line) -> None:
-        """Take the replies to what was sent; beside the sending, so that a broken connection is noticed at once."""
-        flying = self._flying
-        count = 0
-        while True:
-            reply = await line.read()
-            if not flying:
-                raise BrokerError("the broker has answered what was not asked")
-            _, future = flying.popleft()
-            count += 1
-            if not count % SLICE_REPLIES:
-                self._wake()
-                await asyncio.sleep(0)
-            if not isinstance(reply, Exception):
-                if future is None:
-                    self._counters["published"] += 1
-                elif isinstance(future, Append):
-                    self._appended(future, reply)
-                elif not future.done():
-                    future.set_result(reply)
-                continue
-            text = str(reply)
-            self._counters["refused_by_broker"] += 1
-            _fail(future, text)
-            if self._once.is_first("broker", text[:32]):
-                log.warning("the broker has refused a message: %s", printable(text))
-            if text.startswith(SWITCHED):
-                raise BrokerError(text)
+    def _take_reply(self, reply: Any) -> None:
+        """Take the answer to what was sent first.
+
+        Raises:
+            BrokerError: If it says that another connection may do better, or that the two do not understand each other.
+        """
+        if not self._flying:
+            raise BrokerError("the broker has answered what was not asked")
+        _, future = self._flying.popleft()
+        if len(self._flying) == MAX_FLYING - 1:
+            self._schedule()
+        if not isinstance(reply, Exception):
+            if future is None:
+                self._counters["published"] += 1
+            elif isinstance(future, Append):
+                self._appended(future, reply)
+            elif not future.done():
+                future.set_result(reply)
+            return
+        text = str(reply)
+        self._counters["refused_by_broker"] += 1
+        _fail(future, text)
+        if self._once.is_first("broker", text[:32]):
+            log.warning("the broker has refused a message: %s", printable(text))
+        if text.startswith(SWITCHED):
+            raise BrokerError(text)
 
     def _take(self) -> list[bytes]:
         batch: list[bytes] = []
@@ -285,7 +287,6 @@ class Publisher:
 
     def _lost(self) -> None:
         """Learn that there is no connection any more, or none again."""
-        self._waker = None
         self._lose(self._flying, "lost_in_flight")
         # Those who have asked something do not wait: nobody knows how long that would take.
         questions = [entry for entry in self._queue if isinstance(entry[1], asyncio.Future)]

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from roomcast.adapters.appender import fields_of
-from roomcast.adapters.broker import Broker, BrokerError, Line, command
+from roomcast.adapters.broker import Broker, command
 from roomcast.adapters.entries import BEGINNING, number_of
+from roomcast.adapters.line import Line
 from roomcast.adapters.link import Link
 from roomcast.adapters.wire import is_list
+from roomcast.errors import BrokerError
 
 __all__ = ["StreamReader"]
 
@@ -141,7 +143,7 @@ class StreamReader:
         await line.send([command(b"XINFO", b"STREAM", self.name)])
         reply = await line.read()
         if isinstance(reply, Exception):
-            if not str(reply).startswith("no such key"):
+            if "no such key" not in str(reply):
                 raise BrokerError(str(reply))
             reply = []
         stream = fields_of(reply)

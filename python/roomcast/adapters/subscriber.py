@@ -21,8 +21,10 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Final
 
-from roomcast.adapters.broker import Broker, BrokerError, Line, command
+from roomcast.adapters.broker import Broker, command
+from roomcast.adapters.line import Line
 from roomcast.adapters.link import Link
+from roomcast.errors import BrokerError
 
 __all__ = ["Handler", "Subscriber", "glob_escaped"]
 
@@ -32,12 +34,6 @@ Handler = Callable[[bytes, bytes], None]
 Handlers = Mapping[bytes, Handler]
 
 NONE: Final[Handlers] = {}
-
-SLICE: Final = 0.01
-"""Seconds for which messages that are there already may hold the loop."""
-
-SLICE_MESSAGES: Final = 64
-"""Messages after which the clock is looked at."""
 
 CHANNELS_AT_ONCE: Final = 500
 """Channels of one command, so that a thousand namespaces do not become one huge command."""
@@ -84,6 +80,7 @@ class Subscriber:
         self._counters = counters
         # A name may be wanted twice: a room of one namespace has the channel of another whose name is odd enough.
         self._wanted: dict[Kind, dict[bytes, tuple[Handler, ...]]] = {kind: {} for kind in Kind}
+        self._channels, self._patterns, self._shards = self._wanted.values()
         self._ordered: set[tuple[Kind, bytes]] = set()
         self._changed: dict[tuple[Kind, bytes], None] = {}
         self._unconfirmed: set[tuple[Kind, bytes]] = set()
@@ -158,7 +155,7 @@ class Subscriber:
         try:
             if not self._unconfirmed:
                 self._link.works()
-            await self._read(line)
+            await line.deliver(self._take_message)
         finally:
             sending.cancel()
             await asyncio.wait((sending,))
@@ -175,43 +172,32 @@ class Subscriber:
             except BrokerError:
                 return  # the reader notices too
 
-    async def _read(self, line: Line) -> None:
-        loop = asyncio.get_running_loop()
-        channels, patterns, shards = (self._wanted[kind] for kind in Kind)
-        counters = self._counters
-        read = line.read
-        slice_end = 0.0
-        count = 0
-        while True:
-            message: Any = await read()
-            count += 1
-            # A read that finds its message in the buffer does not give the loop away.
-            if count >= SLICE_MESSAGES:
-                count = 0
-                now = loop.time()
-                if now >= slice_end:
-                    await asyncio.sleep(0)
-                    slice_end = loop.time() + SLICE
-            if isinstance(message, Exception):
-                raise BrokerError(str(message))
-            kind = message[0]
-            if kind == b"pmessage":
-                handlers, channel, data = patterns.get(message[1], ()), message[2], message[3]
-            elif kind == b"message":
-                handlers, channel, data = channels.get(message[1], ()), message[1], message[2]
-            elif kind == b"smessage":
-                handlers, channel, data = shards.get(message[1], ()), message[1], message[2]
-            else:
-                self._take_reply(message)
-                continue
-            counters["received"] += 1
-            for handler in handlers:  # of one that was cancelled a moment ago there are none
-                try:
-                    handler(channel, data)
-                except Exception:
-                    counters["failed"] += 1
-                    if counters["failed"] == 1:
-                        log.exception("a message of the cluster has failed")
+    def _take_message(self, message: Any) -> None:
+        """Take what has come.
+
+        Raises:
+            BrokerError: If the broker has refused an order.
+        """
+        if isinstance(message, Exception):
+            raise BrokerError(str(message))
+        kind = message[0]
+        if kind == b"pmessage":
+            handlers, channel, data = self._patterns.get(message[1], ()), message[2], message[3]
+        elif kind == b"message":
+            handlers, channel, data = self._channels.get(message[1], ()), message[1], message[2]
+        elif kind == b"smessage":
+            handlers, channel, data = self._shards.get(message[1], ()), message[1], message[2]
+        else:
+            self._take_reply(message)
+            return
+        self._counters["received"] += 1
+        for handler in handlers:  # of one that was cancelled a moment ago there are none
+            try:
+                handler(channel, data)
+            except Exception:
+                self._counters["failed"] += 1
+                if self._counters["failed"] == 1:
+                    log.exception("a message of the cluster has failed")
 
     def _take_reply(self, reply: Any) -> None:
         """Take what is no message, as a confirmation."""

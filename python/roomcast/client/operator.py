@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
-from dataclasses import replace
 from typing import Any, TypeVar, TypeVarTuple, overload
 
 from roomcast.events import Listener
@@ -24,11 +23,11 @@ class Emitting(ABC):
     @property
     def volatile(self) -> "SocketOperator":
         """The same, for events that are dropped unless they can be sent at once."""
-        return self._with(replace(self._get_flags(), volatile=True))
+        return self._with(self._get_flags()._replace(volatile=True))
 
     def compress(self, compress: bool) -> "SocketOperator":
         """The same, for events that may be compressed or not."""
-        return self._with(replace(self._get_flags(), compress=compress))
+        return self._with(self._get_flags()._replace(compress=compress))
 
     def timeout(self, seconds: float) -> "SocketOperator":
         """The same, with a time-out for the acknowledgement of what is emitted next.
@@ -37,7 +36,7 @@ class Emitting(ABC):
             TypeError: If it is not a number.
             ValueError: If it is negative or not finite.
         """
-        return self._with(replace(self._get_flags(), timeout=checked_timeout(seconds)))
+        return self._with(self._get_flags()._replace(timeout=checked_timeout(seconds)))
 
     @overload
     def emit(

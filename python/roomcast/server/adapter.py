@@ -6,8 +6,7 @@ they do beside is to tell the other nodes. A local broadcast is one call into th
 """
 
 from collections.abc import Awaitable, Callable, Container, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from roomcast._core import EncodedPacket, Rooms
 from roomcast.engine.outbox import DONE, Drain
@@ -36,8 +35,7 @@ LEAVE_ROOM: Final = "leave-room"
 DELETE_ROOM: Final = "delete-room"
 
 
-@dataclass(frozen=True, slots=True)
-class BroadcastOptions:
+class BroadcastOptions(NamedTuple):
     """Whom a broadcast is for: (union of ``rooms``) ∩ (each of ``all_of``) - (union of ``except_``).
 
     Attributes:

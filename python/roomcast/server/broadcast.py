@@ -6,7 +6,6 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple, overload
 
 from roomcast.errors import AckTimeoutError, UsageError
@@ -62,7 +61,7 @@ class Broadcaster(ABC):
         """
         operator = self._operator()
         options = operator.options
-        return operator.with_(replace(options, rooms=options.rooms + room_names(rooms)))
+        return operator.with_(options._replace(rooms=options.rooms + room_names(rooms)))
 
     def in_(self, *rooms: str | Iterable[str]) -> "BroadcastOperator":
         """Choose the sockets of rooms; the same as `to`."""
@@ -72,7 +71,7 @@ class Broadcaster(ABC):
         """Leave out the sockets of rooms, whatever other rooms they are in; arguments as for `to`."""
         operator = self._operator()
         options = operator.options
-        return operator.with_(replace(options, except_=options.except_ + room_names(rooms)))
+        return operator.with_(options._replace(except_=options.except_ + room_names(rooms)))
 
     def all_of(self, *rooms: str | Iterable[str]) -> "BroadcastOperator":
         """Choose only sockets that are in every one of these rooms; arguments as for `to`.
@@ -82,13 +81,13 @@ class Broadcaster(ABC):
         """
         operator = self._operator()
         options = operator.options
-        return operator.with_(replace(options, all_of=options.all_of + room_names(rooms)))
+        return operator.with_(options._replace(all_of=options.all_of + room_names(rooms)))
 
     @property
     def local(self) -> "BroadcastOperator":
         """Choose only clients of this server, not those of the others in its cluster."""
         operator = self._operator()
-        return operator.with_(replace(operator.options, local=True))
+        return operator.with_(operator.options._replace(local=True))
 
     @property
     @abstractmethod
@@ -124,12 +123,12 @@ class Emitter(Broadcaster):
     def volatile(self) -> "BroadcastOperator":
         """The same choice, for events that may be dropped; see `Broadcaster.volatile`."""
         operator = self._operator()
-        return operator.with_(replace(operator.options, volatile=True))
+        return operator.with_(operator.options._replace(volatile=True))
 
     def compress(self, compress: bool) -> "BroadcastOperator":
         """The same choice, for events that may be compressed or not; see `Broadcaster.compress`."""
         operator = self._operator()
-        return operator.with_(replace(operator.options, compress=compress))
+        return operator.with_(operator.options._replace(compress=compress))
 
     def timeout(self, seconds: float) -> "BroadcastOperator":
         """Wait for acknowledgements this long.
@@ -138,7 +137,7 @@ class Emitter(Broadcaster):
             ValueError: If it is negative or not finite.
         """
         operator = self._operator()
-        return operator.with_(replace(operator.options, timeout=checked_timeout(seconds)))
+        return operator.with_(operator.options._replace(timeout=checked_timeout(seconds)))
 
     @overload
     def emit(

@@ -1,7 +1,6 @@
 """A socket with flags for what it emits."""
 
 from collections.abc import Awaitable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
 from roomcast.events import Listener
@@ -41,15 +40,15 @@ class SocketOperator(Broadcaster):
     @property
     def volatile(self) -> "SocketOperator":
         """The same, for events that may be dropped; see `Broadcaster.volatile`."""
-        return SocketOperator(self._socket, replace(self._flags, volatile=True))
+        return SocketOperator(self._socket, self._flags._replace(volatile=True))
 
     def compress(self, compress: bool) -> "SocketOperator":
         """The same, for events that may be compressed or not; see `Broadcaster.compress`."""
-        return SocketOperator(self._socket, replace(self._flags, compress=compress))
+        return SocketOperator(self._socket, self._flags._replace(compress=compress))
 
     def timeout(self, seconds: float) -> "SocketOperator":
         """The same, with a time-out for the acknowledgement; as `Socket.timeout`."""
-        return SocketOperator(self._socket, replace(self._flags, timeout=checked_timeout(seconds)))
+        return SocketOperator(self._socket, self._flags._replace(timeout=checked_timeout(seconds)))
 
     @overload
     def emit(
@@ -79,8 +78,7 @@ class SocketOperator(Broadcaster):
     def _operator(self) -> BroadcastOperator:
         operator, flags = self._socket.broadcast, self._flags
         return operator.with_(
-            replace(
-                operator.options,
+            operator.options._replace(
                 timeout=flags.timeout,
                 volatile=flags.volatile,
                 compress=flags.compress,

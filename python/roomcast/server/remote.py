@@ -1,7 +1,7 @@
 """Sockets of other nodes of a cluster: what is known of them, and what can be asked of them."""
 
 from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from roomcast.errors import AckTimeoutError
@@ -125,7 +125,7 @@ class RemoteSocketOperator:
     def __init__(self, operator: "BroadcastOperator") -> None:
         """Take the choice of the one socket."""
         options = operator.options
-        self._operator = operator.with_(replace(options, single=True))
+        self._operator = operator.with_(options._replace(single=True))
 
     async def emit_with_ack(self, event: str, *args: Any) -> Any:
         """Send an event and get the client's answer: its first argument.

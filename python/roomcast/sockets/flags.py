@@ -1,13 +1,11 @@
 """How a socket emits."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = ["PLAIN", "SocketFlags"]
 
 
-@dataclass(frozen=True, slots=True)
-class SocketFlags:
+class SocketFlags(NamedTuple):
     """How a socket emits.
 
     Attributes:
