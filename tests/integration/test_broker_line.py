@@ -108,7 +108,7 @@ async def test_who_sends_waits_for_a_broker_that_is_behind(broker: RunningBroker
     line.on_writable = lambda: told.append(None)
     broker.pause()
     while line.write([command(b"SET", b"large", bytes(LARGE))]):
-        await asyncio.sleep(0)
+        pass
     sending = asyncio.ensure_future(line.send([command(b"ECHO", b"after")]))
     await asyncio.sleep(0.1)
     assert not sending.done()
