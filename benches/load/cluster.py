@@ -27,6 +27,7 @@ __all__ = ["CLUSTER"]
 PEER: Final = "python-socketio"
 NODE: Final = "Node.js"
 ALONE: Final = "broker alone"
+FLOOR: Final = "floor"
 
 ROOM: Final = "here"
 ELSEWHERE: Final = "elsewhere"
@@ -42,9 +43,9 @@ SETTLE: Final = 0.5
 """Seconds until the nodes have subscribed, and what was sent has arrived."""
 
 CASES: Final = [
-    *({"workload": "broadcast", "peer": peer} for peer in (ALONE, OURS, PEER, NODE)),
-    *({"workload": "emits", "peer": peer} for peer in (OURS, PEER, NODE)),
-    *({"workload": "foreign", "peer": peer} for peer in (OURS, PEER, NODE)),
+    *({"workload": "broadcast", "peer": peer} for peer in (ALONE, OURS, PEER, NODE, FLOOR)),
+    *({"workload": "emits", "peer": peer} for peer in (OURS, PEER, NODE, FLOOR)),
+    *({"workload": "foreign", "peer": peer} for peer in (OURS, PEER, NODE, FLOOR)),
     *({"workload": "foreign, sharded", "peer": peer} for peer in (OURS, NODE)),
 ]
 
@@ -138,10 +139,12 @@ def _page(whole: dict[str, Any]) -> str:
         times = spread(values)
         return [what, f"{quartiles(values)} {unit}", f"≤ {target:g}", met(times, target)]
 
-    def more(workload: str, peer: str, target: float) -> list[str]:
-        times = ratios(both(workload, peer), both(workload, OURS))
+    def more(workload: str, peer: str, target: float | None, than: str = OURS) -> list[str]:
+        times = ratios(both(workload, peer), both(workload, than))
         rate = CALM if workload == "broadcast" else FAST
-        what = f"CPU of both nodes an event, {rate:,} a second, {peer} ÷ roomcast"
+        what = f"CPU of both nodes an event, {rate:,} a second, {peer} ÷ {than}"
+        if target is None:
+            return [what, spread_of(times), "", ""]
         return [what, spread_of(times), f"≥ {target:g}", reached(times, target)]
 
     verdicts = [
@@ -163,6 +166,8 @@ def _page(whole: dict[str, Any]) -> str:
         more("emits", NODE, 1),
         more("broadcast", PEER, 5),
         more("broadcast", NODE, 1),
+        more("broadcast", PEER, None, FLOOR),
+        more("emits", OURS, None, FLOOR),
     ]
     rows = [
         [
@@ -173,10 +178,12 @@ def _page(whole: dict[str, Any]) -> str:
             quartiles(of("sender", "emits", peer), 1e6),
             quartiles(of("receiver", "emits", peer), 1e6),
             quartiles(of("receiver", "foreign", peer), 1e6),
-            "" if peer == PEER else quartiles(of("receiver", "foreign, sharded", peer), 1e6),
+            ""
+            if peer in (PEER, FLOOR)
+            else quartiles(of("receiver", "foreign, sharded", peer), 1e6),
             quartiles([count / settings["seconds"] for count in of("count", "emits", peer)]),
         ]
-        for peer in (OURS, PEER, NODE)
+        for peer in (OURS, PEER, NODE, FLOOR)
     ]
     alone = quartiles(of("latency", "broadcast", ALONE), 1e3)
     how = (
@@ -185,7 +192,9 @@ def _page(whole: dict[str, Any]) -> str:
         f"is in. {settings['rounds']} rounds of {settings['seconds']:g} s, the servers in a new order each time; medians with quartiles, both "
         "sides of a ratio of one round. Latency is from the emit to the handler of the client; that of the broker alone, by redis-py, is "
         f"{alone} ms. A node of the classic format hears its own events too; CPU is that of the whole process, what it takes idle "
-        "included. Sharded is sharded pub/sub, by `ShardedRedisAdapter` and `createShardedAdapter`, where a room has a channel of its own."
+        "included. The floor has bare sockets to the broker, of which it "
+        "hears everything; it packs and checks nothing, and gives its client the event as roomcast does: what is left is the kernel and the "
+        "event loop, waking up. Sharded is sharded pub/sub, by `ShardedRedisAdapter` and `createShardedAdapter`, where a room has a channel of its own."
     )
     head = (
         "",

@@ -9,11 +9,16 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import uvloop
 
 TICK: Final = 0.001
 """Seconds between two bursts of emits."""
+
+
+KEPT: Final[list[Any]] = []
+"""What must not be collected while the process serves."""
 
 
 async def _pace(emit: Callable[[int], Awaitable[object] | None], rate: int, seconds: float) -> int:
@@ -49,6 +54,48 @@ async def _roomcast(kind: str, url: str) -> int:
     return listening.port
 
 
+async def _floor(_kind: str, url: str) -> int:
+    """The least that two such nodes can cost: bare sockets to the broker, nothing packed, nothing checked."""
+    import hiredis  # noqa: PLC0415  as above
+
+    import roomcast  # noqa: PLC0415  as above
+
+    io = roomcast.Server()
+    broker = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    joined: set[bytes] = set()
+
+    class Wire(asyncio.Protocol):
+        def __init__(self) -> None:
+            self._replies = hiredis.Reader(notEnoughData=None)
+
+        def data_received(self, data: bytes) -> None:
+            self._replies.feed(data)
+            while (reply := self._replies.gets()) is not None:
+                if isinstance(reply, list) and reply[2] in joined:
+                    io.to(reply[2].decode()).emit("b", int(reply[3]))
+
+    hearing, _ = await loop.create_connection(Wire, broker.hostname, broker.port)
+    hearing.write(b"PSUBSCRIBE *\r\n")
+    speaking, _ = await loop.create_connection(Wire, broker.hostname, broker.port)
+    KEPT.extend((hearing, speaking))
+
+    @io.event
+    def join(socket, room):
+        socket.join(room)
+        joined.add(room.encode())
+
+    @io.event
+    async def pace(socket, room, rate, seconds):
+        channel = room.encode()
+        return await _pace(
+            lambda now: speaking.write(b"PUBLISH %b %d\r\n" % (channel, now)), rate, seconds
+        )
+
+    listening = await io.listen(0)
+    return listening.port
+
+
 async def _socketio(_kind: str, url: str) -> int:
     import socketio  # noqa: PLC0415  as above
     import uvicorn  # noqa: PLC0415
@@ -75,10 +122,9 @@ async def _socketio(_kind: str, url: str) -> int:
     return port
 
 
-KEPT: Final[list[Any]] = []
-
 PEERS: Final[dict[str, Callable[[str, str], Awaitable[int]]]] = {
     "roomcast": _roomcast,
+    "floor": _floor,
     "python-socketio": _socketio,
 }
 
