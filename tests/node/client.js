@@ -9,6 +9,7 @@
 //                                                           than once past the client's own guard
 //   {"socket": n, "op": "state", "call": k}
 //   {"socket": n, "op": "connect" | "disconnect" | "close engine"}
+//   {"socket": n, "op": "move", "url": …}                     connect to another server from the next time on
 //   {"op": "reset"}                                         forget all sockets
 //   {"socket": n, "op": "raw", "text": …}                   one Engine.IO message, past the encoder
 //   {"socket": n, "op": "frame", "text": …}                 one frame of its WebSocket, past Engine.IO
@@ -96,6 +97,7 @@ const operations = {
   raw: (n, { text }) => sockets.get(n).io.engine.write(text),
   frame: (n, { text }) => sockets.get(n).io.engine.transport.ws.send(text),
   connect: (n) => sockets.get(n).connect(),
+  move: (n, { url }) => void (sockets.get(n).io.uri = url),
   disconnect: (n) => sockets.get(n).disconnect(),
   reset() {
     for (const socket of sockets.values()) {

@@ -6,7 +6,7 @@
 //   first report: {"port": p}
 //   {"call": k, "op": "emit", "nsp": …, "choice": {"to": […], "except": […], "volatile": b, "compress": b}, "args": […]}
 //   … "ask" (with "timeout"), "fetch", "join" and "leave" (with "rooms"), "disconnect" (with "close"), "serverSideEmit",
-//   "serverSideAsk", "count", "broadcast" (from the socket "sid"), "rooms" (of the node), "heard" (server-side events since the last time)
+//   "serverSideAsk", "count", "tell" (to the socket "sid"), "broadcast" (from the socket "sid"), "rooms" (of the node), "heard" (server-side events since the last time)
 //   {"call": k, "emitter": true, "op": …}       the same through @socket.io/redis-emitter
 //
 // Reports: {"call": k, "result": …} or {"call": k, "error": text}. Arguments are marked as values.js says.
@@ -90,6 +90,7 @@ async function main() {
     serverSideAsk: async (target, { args }) => (await target.serverSideEmitWithAck(...args.map(unpack))).map(pack),
   };
   const others = {
+    tell: (nsp, { sid, args }) => void nsp.sockets.get(sid).emit(...args.map(unpack)),
     count: (nsp) => nsp.adapter.serverCount(),
     broadcast: (nsp, { sid, args }) => void nsp.sockets.get(sid).broadcast.emit(...args.map(unpack)),
     rooms: (nsp) => [...nsp.adapter.rooms.keys()],

@@ -281,13 +281,18 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running_cluster(kind: str = "classic") -> AsyncIterator[Cluster]:
-    """Run a cluster until the end of the block; the kind is as in ``cluster.js``."""
+async def running_cluster(
+    kind: str = "classic", *, recovers: bool = False
+) -> AsyncIterator[Cluster]:
+    """Run a cluster until the end of the block; the kind is as in ``cluster.js``; it may have connection state recovery."""
     async with AsyncExitStack() as stack:
         broker = stack.enter_context(running_broker())
-        node = await stack.enter_async_context(NodeServer(broker.url, kind))
+        node = await stack.enter_async_context(NodeServer(broker.url, kind, recovers=recovers))
         clients = await stack.enter_async_context(OfficialClients())
-        nodes = {name: new_node(broker, kind=kind) for name in ("a", "b")}
+        nodes = {
+            name: new_node(broker, kind=kind, connection_state_recovery=recovers)
+            for name in ("a", "b")
+        }
         cluster = Cluster(broker, nodes, node, clients)
         for name, (io, _) in nodes.items():
             listening = await io.listen(0)

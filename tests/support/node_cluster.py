@@ -18,9 +18,10 @@ class NodeError(Exception):
 class NodeServer:
     """One Node.js server."""
 
-    def __init__(self, broker_url: str, kind: str = "classic") -> None:
+    def __init__(self, broker_url: str, kind: str = "classic", *, recovers: bool = False) -> None:
         self.broker_url = broker_url
         self.kind = kind
+        self.recovers = recovers
         self.url = ""
         self.calls: dict[int, asyncio.Future[Any]] = {}
         self.next_call = 0
@@ -31,6 +32,7 @@ class NodeServer:
             str(NODE_DIRECTORY / "cluster.js"),
             self.broker_url,
             self.kind,
+            "recover" if self.recovers else "",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 24,

@@ -94,6 +94,10 @@ class OfficialClient:
         """Connect again, after a disconnect."""
         self.clients.send(socket=self.number, op="connect")
 
+    def move(self, url: str) -> None:
+        """Connect to another server from the next time on."""
+        self.clients.send(socket=self.number, op="move", url=url)
+
     def disconnect(self) -> None:
         self.clients.send(socket=self.number, op="disconnect")
 

@@ -184,6 +184,9 @@ class ClusterAdapter(Adapter):
         """Send an event that has an id in a stream to the sockets of this node."""
         self.deliver(event, args, options)
 
+    def own_entry(self, id: bytes, fields: dict[bytes, bytes]) -> None:
+        """Learn the id of an entry of this node; its sockets have had the event long ago."""
+
     def deliver_and_ask(
         self, event: str, args: tuple[Any, ...], options: BroadcastOptions, ack: Asking
     ) -> None:

@@ -13,6 +13,7 @@ from roomcast.adapters.numbering import POSITION_DELAY
 from roomcast.adapters.publisher import QueuePolicy
 from roomcast.errors import UsageError
 from roomcast.server.adapter import Adapter
+from roomcast.server.sessions import Sessions
 
 if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace
@@ -76,15 +77,17 @@ class BrokerNode(BrokerMember, ABC):
         if self._notepack is None:
             self._notepack = Notepack(server.options.default)
         sessions = server.sessions
-        adapter = (
-            ClusterAdapter(nsp) if sessions is None else RecoverableClusterAdapter(nsp, sessions)
-        )
+        adapter = ClusterAdapter(nsp) if sessions is None else self._new_recoverable(nsp, sessions)
         bus = self._new_bus(adapter, self._notepack)
         adapter.bus = bus
         self._buses.append(bus)
         if self.publisher.connected:
             bus.numbering.announce()
         return adapter
+
+    def _new_recoverable(self, nsp: "Namespace", sessions: Sessions) -> ClusterAdapter:
+        """Return the adapter of a namespace whose sockets may come back."""
+        return RecoverableClusterAdapter(nsp, sessions)
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a counter."""

@@ -25,12 +25,14 @@ from roomcast.adapters.entries import (
 )
 from roomcast.adapters.exchange import Exchange
 from roomcast.adapters.gaps import Gaps
-from roomcast.adapters.messages import REQUEST_TYPES, Messages, new_uid
+from roomcast.adapters.messages import BROADCAST, REQUEST_TYPES, Messages, new_uid
 from roomcast.adapters.node import BrokerNode
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.publisher import QUEUE_SIZE, Append, Publisher, QueuePolicy
 from roomcast.adapters.reader import StreamReader
 from roomcast.adapters.receiving import Node
+from roomcast.adapters.session_store import SESSION_KEY_PREFIX, Broadcast
+from roomcast.adapters.streams_recovery import StreamsSessionAdapter
 from roomcast.adapters.wire import (
     KEY,
     InvalidMessageError,
@@ -41,9 +43,11 @@ from roomcast.adapters.wire import (
     write_choice,
 )
 from roomcast.server.adapter import BroadcastOptions
+from roomcast.server.sessions import Sessions
 
 if TYPE_CHECKING:
     from roomcast.adapters.subscriber import Handler
+    from roomcast.server.namespace import Namespace
 
 __all__ = ["RedisStreamsAdapter", "StreamsBus"]
 
@@ -57,6 +61,9 @@ DURABLE: Final = frozenset(
     {RequestType.REMOTE_JOIN, RequestType.REMOTE_LEAVE, RequestType.REMOTE_DISCONNECT}
 )
 """The requests that are entries of the stream."""
+
+BROADCASTS: Final = (b"%d" % BROADCAST, b"%d" % (BROADCAST + OWN))
+"""How the type of an entry says that it is one."""
 
 log = logging.getLogger("roomcast.adapters")
 
@@ -72,6 +79,8 @@ class StreamsBus(Exchange):
 
     Attributes:
         stream: The stream of its entries.
+        reader: What reads it.
+        unpolled: The stream that only Node.js servers write to for this namespace, if there is one.
     """
 
     def __init__(
@@ -81,7 +90,8 @@ class StreamsBus(Exchange):
         notepack: Notepack,
         on_close: Callable[[Exchange], None],
         *,
-        stream: bytes,
+        reader: StreamReader,
+        unpolled: bytes | None,
         max_len: int,
         prefix: str,
         sharded: bool,
@@ -93,13 +103,16 @@ class StreamsBus(Exchange):
         self._channel = f"{prefix}#{nsp}#".encode()
         self._own = f"{prefix}-roomcast#{nsp}#".encode()
         super().__init__(node, adapter, notepack, on_close, self._channel)
-        self.stream = stream
+        self.stream = reader.name
+        self.reader = reader
+        self.unpolled = unpolled
+        self._nsp_bytes = nsp.encode("utf-8", "replace")
         self._appender = node.appender
         self._sharded = sharded
         self._uid_bytes = self.uid.encode()
         self._messages = Messages(notepack, self.uid, nsp)
         self._entries = Entries(notepack, self.uid, nsp, only_plaintext=only_plaintext)
-        self._command = (b"XADD", stream, b"MAXLEN", b"~", b"%d" % max_len, b"*")
+        self._command = (b"XADD", reader.name, b"MAXLEN", b"~", b"%d" % max_len, b"*")
         self._gaps: dict[bytes, Gaps] = {}
         names: dict[bytes, Handler] = {
             self._channel: self.on_message,
@@ -132,6 +145,7 @@ class StreamsBus(Exchange):
         """Take an entry of the stream."""
         if fields.get(b"uid") == self._uid_bytes:
             self._node.count("own")
+            self._guarded(lambda: self._adapter.own_entry(id, fields))
         else:
             self._guarded(lambda: self._take_entry(id, fields))
 
@@ -171,6 +185,46 @@ class StreamsBus(Exchange):
             event = read_event(packet, self._nsp.name)
             assert event is not None  # its namespace was looked at
             self._adapter.deliver_entry(id, *event, read_options(message.get("opts")))
+
+    def read_broadcast(self, fields: dict[bytes, bytes]) -> Broadcast | None:
+        """Return what an entry of any node is to deliver; ``None`` if it is for another namespace, or no broadcast."""
+        if fields.get(b"nsp") != self._nsp_bytes or fields.get(b"type") not in BROADCASTS:
+            return None
+        try:
+            data = read_entry(self._notepack, fields)["data"]
+            if not is_object(data) or "requestId" in data or not is_object(data.get("packet")):
+                return None
+            event = read_event(data["packet"] | {"nsp": self._nsp.name}, self._nsp.name)
+            assert event is not None
+            return Broadcast(*event, read_options(data.get("opts")))
+        except InvalidMessageError:
+            return None
+
+    def order(self, *words: bytes) -> None:
+        """Let the broker do something that nobody waits for."""
+        self._node.publisher.order(*words)
+
+    async def query(self, *words: bytes) -> Any:
+        """Ask the broker something.
+
+        Raises:
+            BrokerError: If it does not answer, or refuses.
+        """
+        return await self._node.publisher.ask(*words)
+
+    def count_dropped(self, counter: str, reason: str) -> None:
+        """Count something that is dropped; the first of its kind is logged."""
+        self._refuse(counter, reason)
+
+    @property
+    def notepack(self) -> Notepack:
+        """MessagePack, with the hook of the server."""
+        return self._notepack
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether what is appended now comes back in a moment, as far as anybody knows."""
+        return self._appender.connected and self.reader.listening
 
     def _append(self, kind: int, data: bytes) -> int:
         self._node.ensure_started()
@@ -280,6 +334,7 @@ class RedisStreamsAdapter(BrokerNode):
         use_sharded_pubsub: bool = False,
         max_len: int = MAX_LEN,
         read_count: int = READ_COUNT,
+        session_key_prefix: str = SESSION_KEY_PREFIX,
         only_plaintext: bool = False,
         requests_timeout: float = 5.0,
         queue_size: int = QUEUE_SIZE,
@@ -295,6 +350,7 @@ class RedisStreamsAdapter(BrokerNode):
             use_sharded_pubsub: Whether what is not in a stream travels over sharded pub/sub; the same for all nodes.
             max_len: Entries of a stream that the broker keeps, or somewhat more.
             read_count: Entries that one read brings at most.
+            session_key_prefix: What the keys of sessions begin with, the same for all nodes; for ``connection_state_recovery``.
             only_plaintext: Whether bytes in a stream are written as the numbers that JavaScript's JSON has for them, so that a person
                 can read the entries. Receivers get objects then, and no bytes.
             requests_timeout: Seconds that other nodes have for an answer.
@@ -329,6 +385,7 @@ class RedisStreamsAdapter(BrokerNode):
         self._max_len = max_len
         self._read_count = read_count
         self._only_plaintext = only_plaintext
+        self._session_key_prefix = session_key_prefix
         self._buses_by_nsp: dict[bytes, StreamsBus] = {}
         for number in range(stream_count):
             name = stream_name if stream_count == 1 else f"{stream_name}-{number}"
@@ -336,24 +393,30 @@ class RedisStreamsAdapter(BrokerNode):
 
     def _new_bus(self, adapter: ClusterAdapter, notepack: Notepack) -> StreamsBus:
         nsp = adapter.nsp.name
+        unpolled = unpolled_stream_of(self.stream_name, self.stream_count, nsp)
+        if unpolled is not None and unpolled not in self.readers:
+            reader = self._read(unpolled)
+            if self._loop is not None:
+                reader.start()
         bus = StreamsBus(
             self,
             adapter,
             notepack,
             self._forget,
-            stream=stream_of(self.stream_name, self.stream_count, nsp),
+            reader=self.readers[stream_of(self.stream_name, self.stream_count, nsp)],
+            unpolled=unpolled,
             max_len=self._max_len,
             prefix=self._channel_prefix,
             sharded=self._sharded,
             only_plaintext=self._only_plaintext,
         )
         self._buses_by_nsp[nsp.encode("utf-8", "replace")] = bus
-        unpolled = unpolled_stream_of(self.stream_name, self.stream_count, nsp)
-        if unpolled is not None and unpolled not in self.readers:
-            reader = self._read(unpolled)
-            if self._loop is not None:
-                reader.start()
+        if isinstance(adapter, StreamsSessionAdapter):
+            adapter.reach(bus, self._session_key_prefix)
         return bus
+
+    def _new_recoverable(self, nsp: "Namespace", sessions: Sessions) -> StreamsSessionAdapter:
+        return StreamsSessionAdapter(nsp, sessions)
 
     def _forget(self, bus: Exchange) -> None:
         super()._forget(bus)

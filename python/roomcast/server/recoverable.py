@@ -58,11 +58,16 @@ class SessionAwareAdapter(Adapter):
 
     An adapter for a cluster overrides `broadcast`, `emit_to`, `persist_session` and `restore_session`.
 
+    Attributes:
+        sessions: What is kept.
+        holds: Whether events may wait before they are sent, so that everything else has to ask `hold`.
+
     Source:
         socket.io-adapter, ``SessionAwareAdapter``.
     """
 
     recovers = True
+    holds = False
 
     def __init__(self, nsp: "Namespace", sessions: Sessions) -> None:
         """Begin without any socket."""
@@ -78,6 +83,18 @@ class SessionAwareAdapter(Adapter):
         """Whether somebody may come back."""
         return bool(self._away)
 
+    @property
+    def position(self) -> int:
+        """The position of the newest event."""
+        return self.sessions.position
+
+    def hold(self, socket: "RecoverableSocket", packet: EncodedPacket, volatile: bool) -> bool:
+        """Keep a packet back if an event for the same socket waits; say whether that is so."""
+        return False
+
+    def let_go(self, socket: "RecoverableSocket") -> None:
+        """Send a socket everything that waits: it is about to leave for good."""
+
     def add(self, socket: Socket, rooms: Iterable[str]) -> None:
         """Make a connected socket known, in the rooms that it has joined before."""
         assert isinstance(socket, RecoverableSocket)
@@ -90,7 +107,7 @@ class SessionAwareAdapter(Adapter):
         joined = self.rooms.join(id, rooms)
         socket = self.rooms.get(id)
         if isinstance(socket, RecoverableSocket):
-            socket.note_joined(joined, self.sessions.position)
+            socket.note_joined(joined, self.position)
         self._tell_joined(id, joined)
         return DONE
 
@@ -182,7 +199,7 @@ class SessionAwareAdapter(Adapter):
 
     def find_missed(self, session: Session, rooms: Iterable[str]) -> bool:
         """Find what a session that was restored has missed, up to now and with these rooms; say whether all of it is there."""
-        position = self.sessions.position
+        position = self.position
         since = {room: session.rooms.get(room, position) for room in rooms}
         return self.sessions.find_missed(session, self._index, since)
 
@@ -198,13 +215,19 @@ class SessionAwareAdapter(Adapter):
             del self._away[session.sid]
             self.nsp.socket_left()
 
-    def _restore(self, pid: object, offset: object) -> Session | RecoveryFailure:
-        sessions = self.sessions
+    def _take_over(self, pid: object) -> bool:
+        """Close the line that has a session, if there is one; say whether that may be."""
         live = self._live.get(pid) if isinstance(pid, str) else None
         if live is not None:
             if self.nsp.server.engine.now() < live.taken_over_from:
-                return RecoveryFailure.IN_USE
+                return False
             live.conn.close("transport close", "recovered by another connection", discard=True)
+        return True
+
+    def _restore(self, pid: object, offset: object) -> Session | RecoveryFailure:
+        sessions = self.sessions
+        if not self._take_over(pid):
+            return RecoveryFailure.IN_USE
         session = sessions.take(pid, self)
         if isinstance(session, RecoveryFailure):
             return session
@@ -349,7 +372,7 @@ class RecoverableSocket(Socket):
         """Take part in the namespace: first what was missed, then the answer."""
         session, self._session = self._session, None
         self._state = SocketState.CONNECTED
-        position = self._adapter.sessions.position
+        position = self._adapter.position
         if session is None:
             self._begin = position
         else:
@@ -363,7 +386,22 @@ class RecoverableSocket(Socket):
                 self.outbox.push(packet)
         self._adapter.add(self, self._early_rooms)
         self._early_rooms = ()
-        self.send_packet(self._packet(PacketType.CONNECT, {"sid": self.id, "pid": self.pid}))
+        self.send_now(self._packet(PacketType.CONNECT, {"sid": self.id, "pid": self.pid}))
+
+    def send_packet(self, packet: EncodedPacket, volatile: bool = False) -> None:
+        """Queue a packet for the client, unless it is gone; behind the events that wait."""
+        adapter = self._adapter
+        if not adapter.holds or not adapter.hold(self, packet, volatile):
+            super().send_packet(packet, volatile)
+
+    def send_now(self, packet: EncodedPacket, volatile: bool = False) -> None:
+        """Queue a packet for the client, unless it is gone, whatever waits."""
+        super().send_packet(packet, volatile)
+
+    def kick(self) -> None:
+        """Tell the client that it has to leave, and let it go."""
+        self._adapter.let_go(self)
+        super().kick()
 
     def left(self, reason: str, details: str | None) -> None:
         """Clean up after the end of the socket; a session that it was about to have goes back, or away."""

@@ -47,7 +47,7 @@ class RecoveryFailure(Enum):
         UNKNOWN_OFFSET: The offset is none that this server has given.
         IN_USE: It was recovered a moment ago, and that socket is connected.
         TOO_LARGE: What it missed is more than ``limits.send_buffer_size``.
-        STORAGE_ERROR: The adapter raised an exception, which went to the error hooks.
+        STORAGE_ERROR: The adapter could not reach its storage, or raised an exception, which went to the error hooks.
     """
 
     UNKNOWN_SESSION = "unknown session"

@@ -33,7 +33,7 @@ from roomcast.engine.connection import Timed
 from roomcast.engine.ids import generate_id
 from roomcast.server.recovery import ConnectionStateRecovery, RecoveryFailure
 
-__all__ = ["Index", "Session", "Sessions"]
+__all__ = ["Index", "Keeper", "Session", "Sessions"]
 
 SWEEPS: Final = 16
 """How often the oldest is looked for while a session is kept: what is over goes at most that part of its time too late."""
@@ -261,6 +261,11 @@ class Sessions:
     def size(self) -> int:
         """Bytes of the events that are kept, as ``max_bytes`` counts them."""
         return self._size
+
+    @property
+    def duration(self) -> float:
+        """Seconds for which a session is kept."""
+        return self._options.max_disconnection_duration
 
     def next_offset(self) -> str:
         """Begin the next event; return its offset."""
