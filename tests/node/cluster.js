@@ -6,7 +6,8 @@
 //   first report: {"port": p}
 //   {"call": k, "op": "emit", "nsp": …, "choice": {"to": […], "except": […], "volatile": b, "compress": b}, "args": […]}
 //   … "ask" (with "timeout"), "fetch", "join" and "leave" (with "rooms"), "disconnect" (with "close"), "serverSideEmit",
-//   "serverSideAsk", "count", "tell" (to the socket "sid"), "broadcast" (from the socket "sid"), "rooms" (of the node), "heard" (server-side events since the last time)
+//   "serverSideAsk", "count", "tell" (to the socket "sid"), "broadcast" (from the socket "sid"), "rooms" (of the node), "heard"
+//   (server-side events since the last time)
 //   {"call": k, "emitter": true, "op": …}       the same through @socket.io/redis-emitter
 //
 // Reports: {"call": k, "result": …} or {"call": k, "error": text}. Arguments are marked as values.js says.
@@ -53,7 +54,6 @@ async function main() {
       createStreamsAdapter(pub, {
         useShardedPubSub: subscriptionMode === "sharded",
         streamCount: subscriptionMode === "several" ? 4 : 1,
-        blockTimeInMs: 200,
       }),
   };
   const connectionStateRecovery = process.argv[4] === "recover" ? {} : undefined;

@@ -105,6 +105,10 @@ class RunningBroker:
         """Return how many have subscribed to a sharded channel."""
         return int(self.command("PUBSUB", "SHARDNUMSUB", channel).split(b"\r\n")[-2][1:])
 
+    def readers(self) -> int:
+        """Return how many lines read a stream."""
+        return self.command("CLIENT", "LIST").count(b" cmd=xread ")
+
     def kill(self) -> None:
         """End it as a crash does."""
         assert self.process is not None

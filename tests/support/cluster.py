@@ -298,6 +298,9 @@ async def running_cluster(
             listening = await io.listen(0)
             stack.push_async_callback(io.close)
             cluster.urls[name] = f"http://127.0.0.1:{listening.port}"
+        if kind.startswith("streams"):  # a Node.js server begins to read some time after it listens
+            count = 3 * STREAMS[kind.partition("/")[2]].get("stream_count", 1)
+            await eventually(lambda: broker.readers() == count)
         await stack.enter_async_context(cluster.emitter)
         stack.enter_context(cluster.sync_emitter)
         stack.push_async_callback(cluster.alone)

@@ -92,6 +92,9 @@ class Messages:
         kind, nsp, fields = message.get("type"), message.get("nsp"), message.get("data", {})
         if type(kind) is not int or not isinstance(nsp, str) or not is_object(fields):
             raise InvalidMessageError("no message")
+        uid = message.get("uid")
+        if not isinstance(uid, str) or not uid:
+            raise InvalidMessageError("no sender")
         if nsp != self._nsp:
             return False, {}
         is_answer = kind in ANSWERS

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Socket"]
 
-OFFSET: Final = re.compile(r"[0-9A-Za-z_-]{7}(\.[0-9a-f]{1,13})?")
+OFFSET: Final = re.compile(r"[0-9A-Za-z_-]{7}(\.[0-9a-f]{1,13})?|[0-9]{13}-[0-9]+")
 """What an offset of the connection state recovery looks like. Differs from socket.io-client, which takes any text for one."""
 
 ENCODER: Final = Encoder()
