@@ -72,6 +72,8 @@ class StreamsSessionAdapter(ClusterAdapter, SessionAwareAdapter):
         self._line = Line(self._choose)
         # What was restored and is not in use yet, by the ids of the sockets.
         self._restoring: dict[str, Session] = {}
+        # The one that is about to leave: for it nothing waits any more.
+        self._leaving: RecoverableSocket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._looks = 0
         self._looked_at: Held | None = None
@@ -123,6 +125,7 @@ class StreamsSessionAdapter(ClusterAdapter, SessionAwareAdapter):
     def del_all(self, id: str) -> None:
         """Forget a socket."""
         self._line.settle()
+        self._leaving = None
         super().del_all(id)
 
     # What is sent.
@@ -169,7 +172,7 @@ class StreamsSessionAdapter(ClusterAdapter, SessionAwareAdapter):
 
     def hold(self, socket: RecoverableSocket, packet: EncodedPacket, volatile: bool) -> bool:
         """Keep a packet back if events wait; say whether that is so."""
-        if not self._line:
+        if not self._line or socket is self._leaving:
             return False
         recipients = {socket.id: socket}
         self._append(Held(packet, None, None, None, recipients, volatile=volatile))
@@ -178,6 +181,7 @@ class StreamsSessionAdapter(ClusterAdapter, SessionAwareAdapter):
     def let_go(self, socket: RecoverableSocket) -> None:
         """Send a socket everything that waits, without offsets: nobody comes back after this."""
         self._line.let_go(socket)
+        self._leaving = socket
 
     def deliver_entry(
         self, id: bytes, event: str, args: tuple[Any, ...], options: BroadcastOptions
