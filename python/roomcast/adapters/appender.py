@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from roomcast.adapters.broker import Broker, command
+from roomcast.adapters.broker import Broker
 from roomcast.adapters.line import Line
 from roomcast.adapters.publisher import (
     ENTRY_SIZE,
@@ -60,9 +60,9 @@ class Appender(Publisher):
         # Of each stream the last id that the broker has confirmed.
         self._confirmed: dict[bytes, bytes] = {}
 
-    def append(self, mark: Append, *words: bytes) -> bool:
-        """Queue the command that appends an entry to a stream; say whether it has found a place."""
-        return self._put((command(*words), mark))
+    def append(self, mark: Append, entry: bytes) -> bool:
+        """Queue the command, in RESP, that appends an entry to a stream; say whether it has found a place."""
+        return self._put((entry, mark))
 
     def _appended(self, append: Append, reply: Any) -> None:
         super()._appended(append, reply)

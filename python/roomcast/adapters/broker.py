@@ -14,7 +14,7 @@ from roomcast.errors import MissingDependencyError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Broker", "command", "require_redis"]
+__all__ = ["Broker", "bulk", "command", "require_redis"]
 
 OVERRIDES: Final[dict[str, Any]] = {
     "decode_responses": False,
@@ -47,9 +47,12 @@ def require_redis(module: str) -> Any:
 
 def command(*words: bytes) -> bytes:
     """Return a command in RESP."""
-    parts = [b"*%d\r\n" % len(words)]
-    parts.extend([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
-    return b"".join(parts)
+    return b"*%d\r\n%b" % (len(words), bulk(*words))
+
+
+def bulk(*words: bytes) -> bytes:
+    """Return words of a command in RESP, but for their number, which stands in front."""
+    return b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
 
 
 class Broker:

@@ -12,8 +12,10 @@ import json
 import re
 from base64 import b64encode
 from binascii import Error as Base64Error, a2b_base64
+from collections.abc import Callable
 from typing import Any, Final
 
+from roomcast.adapters.broker import bulk
 from roomcast.adapters.messages import BROADCAST
 from roomcast.adapters.notepack import Notepack, UnpackError
 from roomcast.adapters.wire import (
@@ -23,6 +25,7 @@ from roomcast.adapters.wire import (
     is_list,
     is_object,
     read_json,
+    read_options,
     write_options,
 )
 from roomcast.codec import Decoder
@@ -36,7 +39,9 @@ __all__ = [
     "Entries",
     "id_of",
     "number_of",
+    "peek_options",
     "read_entry",
+    "read_head",
     "stream_of",
     "unpolled_stream_of",
 ]
@@ -56,6 +61,8 @@ BEGINNING: Final = b"0-0"
 MAX_INT32: Final = 2**31
 
 ID: Final = re.compile(r"(\d{1,20})-(\d{1,20})", re.ASCII)
+
+OPTS: Final = b',"opts":{'
 
 TYPE: Final = re.compile(rb"\d{1,3}")
 
@@ -102,6 +109,15 @@ def read_entry(notepack: Notepack, fields: dict[bytes, bytes]) -> dict[str, Any]
     Raises:
         InvalidMessageError: If it is none.
     """
+    return read_head(fields) | {"data": _read_data(notepack, fields)}
+
+
+def read_head(fields: dict[bytes, bytes]) -> dict[str, Any]:
+    """Return all of an entry but its data.
+
+    Raises:
+        InvalidMessageError: If something is not what it says.
+    """
     kind = fields.get(b"type", b"")
     if TYPE.fullmatch(kind) is None:
         raise InvalidMessageError("no type")
@@ -109,13 +125,28 @@ def read_entry(notepack: Notepack, fields: dict[bytes, bytes]) -> dict[str, Any]
         uid, nsp = fields.get(b"uid", b"").decode(), fields.get(b"nsp", b"").decode()
     except UnicodeDecodeError as error:
         raise InvalidMessageError("a name that is no text") from error
-    message = {"type": int(kind), "uid": uid, "nsp": nsp, "data": _read_data(notepack, fields)}
+    head: dict[str, Any] = {"type": int(kind), "uid": uid, "nsp": nsp}
     sequence = fields.get(b"seq")
     if sequence is not None:
         if not sequence.isdigit() or len(sequence) > 20:
             raise InvalidMessageError("no sequence number")
-        message["seq"] = int(sequence)
-    return message
+        head["seq"] = int(sequence)
+    return head
+
+
+def peek_options(data: bytes) -> BroadcastOptions | None:
+    """Return whom a broadcast is for without reading the rest of it, if that is possible: it stands at the end of JSON.
+
+    Within a text there is no quotation mark without a backslash in front, so what begins like that key is one; and if it is that of an
+    inner object, more follows than there may be.
+    """
+    begin = data.rfind(OPTS) if data[:1] == b"{" else -1
+    if begin < 0:
+        return None
+    try:
+        return read_options(read_json(data[begin + len(OPTS) - 1 : -1]))
+    except InvalidMessageError:
+        return None
 
 
 def _read_data(notepack: Notepack, fields: dict[bytes, bytes]) -> Any:
@@ -146,10 +177,19 @@ class Entries:
         # Of an event's text, in front of its list.
         self._prefix_length = len("42" if nsp == "/" else f"42{nsp},")
 
-    def write(self, kind: int, data: bytes, position: int | None) -> tuple[bytes, ...]:
+    def write(self, kind: int, data: bytes) -> tuple[bytes, ...]:
         """Return the fields of an entry."""
-        words = (*self._head, b"%d" % kind, b"data", data)
-        return words if position is None else (*words, b"seq", b"%d" % position)
+        return (*self._head, b"%d" % kind, b"data", data)
+
+    def appending(self, stream: bytes, max_len: int) -> Callable[[int, bytes, int], bytes]:
+        """Return what makes the command, in RESP, of a type, data and a number; what all have in common is made once."""
+        fixed = (b"XADD", stream, b"MAXLEN", b"~", b"%d" % max_len, b"*", *self._head)
+        head = b"*%d\r\n%b" % (len(fixed) + 5, bulk(*fixed))
+
+        def append(kind: int, data: bytes, position: int) -> bytes:
+            return head + bulk(b"%d" % kind, b"data", data, b"seq", b"%d" % position)
+
+        return append
 
     def broadcast(
         self, event: str, args: tuple[Any, ...], options: BroadcastOptions, *, packet_nsp: bool

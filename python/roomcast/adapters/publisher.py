@@ -153,9 +153,9 @@ class Publisher:
         )
         return self._put((entry, None))
 
-    def order(self, *words: bytes) -> bool:
-        """Queue any other command whose answer nobody waits for; say whether it has found a place."""
-        return self._put((command(*words), None))
+    def order(self, entry: bytes) -> bool:
+        """Queue any other command, in RESP, whose answer nobody waits for; say whether it has found a place."""
+        return self._put((entry, None))
 
     def ask(self, *words: bytes) -> asyncio.Future[Any]:
         """Queue any other command; the future has its answer, or fails with `BrokerError`."""

@@ -13,13 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from roomcast.adapters.appender import Appender
+from roomcast.adapters.broker import command
 from roomcast.adapters.cluster import ClusterAdapter
 from roomcast.adapters.entries import (
     MAX_LEN,
     OWN,
     STREAM_NAME,
     Entries,
+    peek_options,
     read_entry,
+    read_head,
     stream_of,
     unpolled_stream_of,
 )
@@ -112,7 +115,7 @@ class StreamsBus(Exchange):
         self._uid_bytes = self.uid.encode()
         self._messages = Messages(notepack, self.uid, nsp)
         self._entries = Entries(notepack, self.uid, nsp, only_plaintext=only_plaintext)
-        self._command = (b"XADD", reader.name, b"MAXLEN", b"~", b"%d" % max_len, b"*")
+        self._appending = self._entries.appending(reader.name, max_len)
         self._gaps: dict[bytes, Gaps] = {}
         names: dict[bytes, Handler] = {
             self._channel: self.on_message,
@@ -169,6 +172,13 @@ class StreamsBus(Exchange):
             self._take_request(message, gaps)
 
     def _take_entry(self, id: bytes, fields: dict[bytes, bytes]) -> None:
+        if fields.get(b"type") in BROADCASTS and not self._is_wanted(fields.get(b"data", b"")):
+            head = read_head(fields)
+            if not head["uid"]:
+                raise InvalidMessageError("no sender")
+            if self._take_sequence(head, self._gaps.setdefault(self.stream, Gaps())):
+                self._node.count("foreign_rooms")
+            return
         read = read_entry(self._notepack, fields)
         if read["type"] > OWN:
             read["type"] -= OWN
@@ -186,6 +196,15 @@ class StreamsBus(Exchange):
             assert event is not None  # its namespace was looked at
             self._adapter.deliver_entry(id, *event, read_options(message.get("opts")))
 
+    def _is_wanted(self, data: bytes) -> bool:
+        """Say whether a broadcast may be for somebody here."""
+        options = peek_options(data)
+        if options is None:
+            return True
+        named = options.rooms or options.all_of
+        adapter = self._adapter
+        return any(map(adapter.concerns, named)) if named else adapter.concerns_anybody
+
     def read_broadcast(self, fields: dict[bytes, bytes]) -> Broadcast | None:
         """Return what an entry of any node is to deliver; ``None`` if it is for another namespace, or no broadcast."""
         if fields.get(b"nsp") != self._nsp_bytes or fields.get(b"type") not in BROADCASTS:
@@ -202,7 +221,7 @@ class StreamsBus(Exchange):
 
     def order(self, *words: bytes) -> None:
         """Let the broker do something that nobody waits for."""
-        self._node.publisher.order(*words)
+        self._node.publisher.order(command(*words))
 
     async def query(self, *words: bytes) -> Any:
         """Ask the broker something.
@@ -230,7 +249,7 @@ class StreamsBus(Exchange):
         self._node.ensure_started()
         position, _ = self.numbering.next(self.stream)
         mark = Append(self.stream, self._uid_bytes, position)
-        self._appender.append(mark, *self._command, *self._entries.write(kind, data, position))
+        self._appender.append(mark, self._appending(kind, data, position))
         return position
 
     def _publish(self, channel: bytes, data: bytes) -> None:
@@ -268,8 +287,7 @@ class StreamsBus(Exchange):
         request = {"type": RequestType.POSITION}
         if channel == self.stream:
             kind = REQUEST_TYPES[RequestType.POSITION] + OWN
-            words = self._entries.write(kind, b"{}", position)
-            self._appender.order(*self._command, *words)
+            self._appender.order(self._appending(kind, b"{}", position))
         else:
             self._publish(channel, self._messages.pack_request(request, position, False))
 

@@ -56,7 +56,7 @@ class StreamsWire(EmitterWire):
 
     def _add(self, entries: Entries, nsp: str, kind: int, data: bytes) -> tuple[bytes, ...]:
         stream = stream_of(self._name, self._count, nsp)
-        words = entries.write(kind, data, None)
+        words = entries.write(kind, data)
         return b"XADD", stream, b"MAXLEN", b"~", self._max_len, b"*", *words
 
 

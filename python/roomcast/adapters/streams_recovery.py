@@ -90,10 +90,15 @@ class StreamsSessionAdapter(ClusterAdapter, SessionAwareAdapter):
         """The place of the last entry that was read."""
         return self.link.reader.position
 
+    def concerns(self, room: str) -> bool:
+        """Say whether what is sent to a room or an id may be for somebody here; those who are away look for it in the stream."""
+        rooms = self.rooms
+        return bool(rooms.members(room) or self._restoring) or rooms.get(room) is not None
+
     @property
     def concerns_anybody(self) -> bool:
         """Whether what is sent to all may be for somebody here."""
-        return super().concerns_anybody or bool(self._restoring)
+        return bool(len(self.rooms) or self._restoring)
 
     def close(self) -> None:
         """End: the namespace is no more."""
