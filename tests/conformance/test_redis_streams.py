@@ -5,17 +5,15 @@ import base64
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
 from typing import Any, Final
 
 import pytest
 
-from roomcast import RedisStreamsAdapter, Server, StreamsEmitter, SyncStreamsEmitter
+from roomcast import RedisStreamsAdapter, StreamsEmitter, SyncStreamsEmitter
 from roomcast.adapters.notepack import Notepack
 from roomcast.testing import Connect
-from support.broker import RunningBroker, missing_broker, packed, running_broker
-from support.cluster import new_node
+from support.broker import RunningBroker, missing_broker, packed
+from support.broker_fixtures import NewBroker, NewNode
 from support.ears import Ear, heard_again
 from support.node_cluster import NodeServer
 from support.official_client import OfficialClients
@@ -38,49 +36,23 @@ UNPOLLED: Final = "/custom-namespace"
 
 with_node = pytest.mark.skipif(missing_reference() is not None, reason=str(missing_reference()))
 
-Node = tuple[Server, RedisStreamsAdapter]
-NewNode = Callable[..., Awaitable[Node]]
-
 
 @pytest.fixture
-def brokers() -> Iterator[Callable[..., RunningBroker]]:
-    """Start a broker; it is killed at the end of the test."""
-    with ExitStack() as stack:
-        yield lambda *options: stack.enter_context(running_broker(*options))
-
-
-@pytest.fixture
-def broker(brokers: Callable[..., RunningBroker]) -> RunningBroker:
-    return brokers()
-
-
-@pytest.fixture
-async def node() -> AsyncIterator[NewNode]:
-    """Start a node; it is closed at the end of the test."""
-    servers: list[Server] = []
-
-    async def start(broker: RunningBroker, url: str | None = None, **options: Any) -> Node:
-        io, adapter = new_node(broker, url, kind="streams", **options)
-        servers.append(io)
-        await adapter.start()
-        return io, adapter
-
-    yield start
-    for io in servers:
-        await io.close()
+def adapter_kind() -> str:
+    return "streams"
 
 
 @pytest.mark.parametrize("recovers", [False, True])
 @pytest.mark.parametrize("harm", ["kill", "cut", "pause"])
 async def test_nothing_is_lost_and_nothing_comes_twice(
-    brokers: Callable[..., RunningBroker],
-    node: NewNode,
+    brokers: NewBroker,
+    start_node: NewNode,
     connect: Connect,
     harm: str,
     recovers: bool,
 ) -> None:
     broker = brokers(*PERSISTENT)
-    nodes = [await node(broker, connection_state_recovery=recovers) for _ in range(2)]
+    nodes = [await start_node(broker, connection_state_recovery=recovers) for _ in range(2)]
     heard: dict[tuple[int, int], list[int]] = {}
     for receiver, (io, _) in enumerate(nodes):
         client = await connect(io)
@@ -126,10 +98,10 @@ async def test_nothing_is_lost_and_nothing_comes_twice(
 
 
 async def test_entries_that_are_trimmed_before_they_are_read_are_a_gap(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
     async with Proxy(broker.port) as proxy:
-        a, b = await node(broker, max_len=100), await node(broker, proxy.url)
+        a, b = await start_node(max_len=100), await start_node(proxy.url)
         there = Ear(await connect(b[0]))
         gaps: list[Any] = []
         b[1].on("gap", lambda *gap: gaps.append(gap))
@@ -154,9 +126,9 @@ async def test_entries_that_are_trimmed_before_they_are_read_are_a_gap(
 
 
 async def test_broker_that_forgets_its_stream_is_read_from_its_beginning(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    a, b = await node(broker), await node(broker)
+    a, b = await start_node(), await start_node()
     there = Ear(await connect(b[0]))
     a[0].emit("n", 1)
     await there.hears(1)
@@ -173,9 +145,9 @@ async def test_broker_that_forgets_its_stream_is_read_from_its_beginning(
 
 
 async def test_backlog_is_read_in_parts(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    a, b = await node(broker), await node(broker, read_count=3)
+    a, b = await start_node(), await start_node(read_count=3)
     there = Ear(await connect(b[0]))
     for number in range(100):
         a[0].emit("n", number)
@@ -184,9 +156,9 @@ async def test_backlog_is_read_in_parts(
 
 
 async def test_namespaces_are_spread_over_streams(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    a, b = await node(broker, stream_count=4), await node(broker, stream_count=4)
+    a, b = await start_node(stream_count=4), await start_node(stream_count=4)
     for nsp in ("/", "/admin", UNPOLLED):
         for io in (a[0], b[0]):
             io.of(nsp)
@@ -207,11 +179,11 @@ async def test_namespaces_are_spread_over_streams(
 
 @with_node
 async def test_namespace_that_nodejs_loses_reaches_roomcast_and_comes_from_it(
-    broker: RunningBroker, node: NewNode
+    broker: RunningBroker, start_node: NewNode
 ) -> None:
     async with NodeServer(broker.url, "streams/several") as far, OfficialClients() as clients:
         await far.call("emit", "nobody hears this", nsp=UNPOLLED)  # makes the namespace
-        io, adapter = await node(broker, stream_count=4)
+        io, adapter = await start_node(stream_count=4)
         io.of(UNPOLLED).on("connection", lambda socket: None)
         listening = await io.listen(0)
         await heard_again((io, adapter))
@@ -227,9 +199,9 @@ async def test_namespace_that_nodejs_loses_reaches_roomcast_and_comes_from_it(
 
 
 @with_node
-async def test_plain_text_is_for_people(broker: RunningBroker, node: NewNode) -> None:
+async def test_plain_text_is_for_people(broker: RunningBroker, start_node: NewNode) -> None:
     async with NodeServer(broker.url, "streams") as far, OfficialClients() as clients:
-        io, _ = await node(broker, only_plaintext=True)
+        io, _ = await start_node(only_plaintext=True)
         clients.url = far.url
         client = await clients.connect()
         await eventually(lambda: broker.readers() == 2)
@@ -253,9 +225,9 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None
 
 
 async def test_official_emitter_s_entries_are_taken(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    io, _ = await node(broker)
+    io, _ = await start_node()
     client = await connect(io, auth={"rooms": ["room"]})
     packet = {"type": 2, "data": ["hello", 1], "nsp": "/"}
     opts: dict[str, Any] = {"rooms": ["room"], "except": [], "flags": {}}
@@ -331,9 +303,9 @@ def entries() -> list[dict[bytes, bytes]]:
 
 @pytest.mark.parametrize("recovers", [False, True])
 async def test_entries_of_nobody_do_no_harm(
-    broker: RunningBroker, node: NewNode, connect: Connect, caplog: Any, recovers: bool
+    broker: RunningBroker, start_node: NewNode, connect: Connect, caplog: Any, recovers: bool
 ) -> None:
-    io, adapter = await node(broker, connection_state_recovery=recovers)
+    io, adapter = await start_node(connection_state_recovery=recovers)
     client = await connect(io, auth={"rooms": ["room"]})
     heard: list[Any] = []
     client.on("end", heard.append)
@@ -402,9 +374,9 @@ async def test_entries_of_nobody_do_no_harm(
 
 
 async def test_entry_without_a_schema_has_no_effect(
-    broker: RunningBroker, node: NewNode, connect: Connect
+    broker: RunningBroker, start_node: NewNode, connect: Connect
 ) -> None:
-    io, adapter = await node(broker)
+    io, adapter = await start_node()
     client = await connect(io)
     heard: list[Any] = []
     client.on_any(lambda *args: heard.append(args))

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, Final, Self
 
 import pytest
@@ -12,8 +12,8 @@ import roomcast.msgpack
 from roomcast import RecoveryFailure, RedisStreamsAdapter, Server, Socket
 from roomcast.adapters.notepack import Notepack
 from roomcast.testing import Manager
-from support.broker import RunningBroker, missing_broker, running_broker
-from support.cluster import new_node
+from support.broker import RunningBroker, missing_broker
+from support.broker_fixtures import NewNode
 from support.ears import heard_again
 from support.official_client import OfficialClients
 from support.reference import missing_reference
@@ -24,33 +24,18 @@ pytestmark = [
     pytest.mark.timeout(60),
 ]
 
-Node = tuple[Server, RedisStreamsAdapter]
-NewNode = Callable[..., Awaitable[Node]]
-
 KEY: Final = "sio:session:"
 
 
 @pytest.fixture
-def broker() -> Iterator[RunningBroker]:
-    with running_broker() as broker:
-        yield broker
+def adapter_kind() -> str:
+    return "streams"
 
 
 @pytest.fixture
-async def node(broker: RunningBroker) -> AsyncIterator[NewNode]:
-    """Start a node; it is closed at the end of the test."""
-    servers: list[Server] = []
-
-    async def start(**options: Any) -> Node:
-        options = {"connection_state_recovery": True} | options
-        io, adapter = new_node(broker, kind="streams", **options)
-        servers.append(io)
-        await adapter.start()
-        return io, adapter
-
-    yield start
-    for io in servers:
-        await io.close()
+def node(start_node: NewNode) -> NewNode:
+    """Start a node whose clients may come back; it is closed at the end of the test."""
+    return partial(start_node, connection_state_recovery=True)
 
 
 class Client:

@@ -95,4 +95,6 @@ def test_ids_have_an_order() -> None:
     assert None not in numbers
     assert numbers == sorted(numbers, key=lambda number: number or 0)
     assert [id_of(number or 0) for number in numbers][-2:] == ["10-0", "11-5"]
-    assert [number_of(id) for id in ("", "1", "1-", "-1-1", "1-1 ", "\u0661-1", None, 1)] == [None] * 8
+    assert [number_of(id) for id in ("", "1", "1-", "-1-1", "1-1 ", "\u0661-1", None, 1)] == [
+        None
+    ] * 8
