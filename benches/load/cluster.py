@@ -47,6 +47,11 @@ CASES: Final = [
     *({"workload": "emits", "peer": peer} for peer in (OURS, PEER, NODE, FLOOR)),
     *({"workload": "foreign", "peer": peer} for peer in (OURS, PEER, NODE, FLOOR)),
     *({"workload": "foreign, sharded", "peer": peer} for peer in (OURS, NODE)),
+    *(
+        {"workload": f"{name}, streams", "peer": peer}
+        for name in ("emits", "foreign")
+        for peer in (OURS, NODE)
+    ),
 ]
 
 
@@ -142,7 +147,9 @@ def _page(whole: dict[str, Any]) -> str:
     def more(workload: str, peer: str, target: float | None, than: str = OURS) -> list[str]:
         times = ratios(both(workload, peer), both(workload, than))
         rate = CALM if workload == "broadcast" else FAST
-        what = f"CPU of both nodes an event, {rate:,} a second, {peer} ÷ {than}"
+        kind = workload.partition(", ")[2]
+        where = f" over Redis {kind}" if kind else ""
+        what = f"CPU of both nodes an event, {rate:,} a second{where}, {peer} ÷ {than}"
         if target is None:
             return [what, spread_of(times), "", ""]
         return [what, spread_of(times), f"≥ {target:g}", reached(times, target)]
@@ -168,6 +175,7 @@ def _page(whole: dict[str, Any]) -> str:
         more("broadcast", NODE, 1),
         more("broadcast", PEER, None, FLOOR),
         more("emits", OURS, None, FLOOR),
+        more("emits, streams", NODE, 1),
     ]
     rows = [
         [
@@ -181,6 +189,14 @@ def _page(whole: dict[str, Any]) -> str:
             ""
             if peer in (PEER, FLOOR)
             else quartiles(of("receiver", "foreign, sharded", peer), 1e6),
+            *(
+                "" if peer in (PEER, FLOOR) else quartiles(of(end, f"{name}, streams", peer), 1e6)
+                for name, end in (
+                    ("emits", "sender"),
+                    ("emits", "receiver"),
+                    ("foreign", "receiver"),
+                )
+            ),
             quartiles([count / settings["seconds"] for count in of("count", "emits", peer)]),
         ]
         for peer in (OURS, PEER, NODE, FLOOR)
@@ -194,7 +210,8 @@ def _page(whole: dict[str, Any]) -> str:
         f"{alone} ms. A node of the classic format hears its own events too; CPU is that of the whole process, what it takes idle "
         "included. The floor has bare sockets to the broker, of which it "
         "hears everything; it packs and checks nothing, and gives its client the event as roomcast does: what is left is the kernel and the "
-        "event loop, waking up. Sharded is sharded pub/sub, by `ShardedRedisAdapter` and `createShardedAdapter`, where a room has a channel of its own."
+        "event loop, waking up. Sharded is sharded pub/sub, by `ShardedRedisAdapter` and `createShardedAdapter`, where a room has a channel of its own; "
+        "streams are Redis Streams, by `RedisStreamsAdapter` and its counterpart."
     )
     head = (
         "",
@@ -205,6 +222,9 @@ def _page(whole: dict[str, Any]) -> str:
         "receiver at 10 000/s, µs",
         "receiver, foreign room, µs",
         "the same, sharded, µs",
+        "streams: sender at 10 000/s, µs",
+        "streams: receiver at 10 000/s, µs",
+        "streams: receiver, foreign room, µs",
         "emits a second, of 10 000",
     )
     parts = [
@@ -219,7 +239,7 @@ def _page(whole: dict[str, Any]) -> str:
 
 CLUSTER: Final = Bench(
     name="cluster",
-    description="two servers of a cluster over Redis; 5 minutes",
+    description="two servers of a cluster over Redis; 7 minutes",
     cases=CASES,
     measure=_run,
     line=_line,

@@ -89,7 +89,7 @@ def cluster_node(peer: str, kind: str, url: str) -> list[str]:
 
     Args:
         peer: ``Node.js``, or which Python server it is.
-        kind: ``classic`` or ``sharded``; python-socketio has its own.
+        kind: ``classic``, ``sharded`` or ``streams``; python-socketio has its own.
         url: The broker's.
     """
     if peer == "Node.js":

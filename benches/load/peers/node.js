@@ -1,7 +1,8 @@
-// The Node.js server of a cluster: node benches/load/peers/node.js classic|sharded BROKER_URL. As node.py beside it.
+// The Node.js server of a cluster: node benches/load/peers/node.js classic|sharded|streams BROKER_URL. As node.py beside it.
 "use strict";
 const { createServer } = require("http");
 const { createAdapter, createShardedAdapter } = require("@socket.io/redis-adapter");
+const streams = require("@socket.io/redis-streams-adapter");
 const { createClient } = require("redis");
 const { Server } = require("socket.io");
 
@@ -14,8 +15,12 @@ async function main() {
   const subscriber = publisher.duplicate();
   await Promise.all([publisher.connect(), subscriber.connect()]);
   const http = createServer();
-  const create = kind === "sharded" ? createShardedAdapter : createAdapter;
-  const io = new Server(http, { adapter: create(publisher, subscriber) });
+  const adapters = {
+    classic: () => createAdapter(publisher, subscriber),
+    sharded: () => createShardedAdapter(publisher, subscriber),
+    streams: () => streams.createAdapter(publisher),
+  };
+  const io = new Server(http, { adapter: adapters[kind]() });
   io.on("connection", (socket) => {
     socket.on("join", (room, reply) => {
       socket.join(room);

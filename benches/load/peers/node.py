@@ -1,4 +1,4 @@
-"""One Python server of a cluster: python benches/load/peers/node.py PEER classic|sharded BROKER_URL.
+"""One Python server of a cluster: python benches/load/peers/node.py PEER classic|sharded|streams BROKER_URL.
 
 It prints its port. A client joins a room by ``join``, and makes the server emit the time to a room at a steady rate by ``pace``.
 """
@@ -38,8 +38,12 @@ async def _pace(emit: Callable[[int], Awaitable[object] | None], rate: int, seco
 async def _roomcast(kind: str, url: str) -> int:
     import roomcast  # noqa: PLC0415  a server must not hold the other's modules
 
-    sharded = kind == "sharded"
-    adapter = roomcast.ShardedRedisAdapter(url) if sharded else roomcast.RedisAdapter(url)
+    adapters = {
+        "classic": roomcast.RedisAdapter,
+        "sharded": roomcast.ShardedRedisAdapter,
+        "streams": roomcast.RedisStreamsAdapter,
+    }
+    adapter = adapters[kind](url)
     io = roomcast.Server(adapter=adapter)
 
     @io.event
