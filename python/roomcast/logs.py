@@ -8,14 +8,14 @@ MAX_LENGTH: Final = 32
 """Characters of a peer's text in a log line or an error message."""
 
 
-def printable(text: object) -> str:
-    """Return a peer's text cut to 32 characters, with everything but printable ASCII escaped.
+def printable(text: object, length: int = MAX_LENGTH) -> str:
+    """Return a peer's text cut to so many characters, with everything but printable ASCII escaped.
 
     Source:
         roomcast; escape sequences and line breaks in logs are PYSEC-2020-150 and -151.
     """
-    escaped = str(text)[:MAX_LENGTH].encode("unicode_escape").decode("ascii")
-    return escaped[:MAX_LENGTH]
+    escaped = str(text)[:length].encode("unicode_escape").decode("ascii")
+    return escaped[:length]
 
 
 MAX_REMEMBERED: Final = 4_096

@@ -8,15 +8,15 @@ from collections import Counter
 from typing import Any, Final
 
 import pytest
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import Redis
 from redis.asyncio.sentinel import Sentinel
 
-from roomcast import RedisAdapter
 from roomcast.testing import Connect, Socket
 from support.broker import RunningBroker, missing_broker
 from support.broker_fixtures import NewBroker, NewNode, Node
 from support.ears import Ear, heard_again
 from support.proxy import Proxy
+from support.redis_members import running_members
 from support.served import eventually
 
 pytestmark = [
@@ -184,22 +184,7 @@ async def test_sentinel_finds_the_new_master(
 @pytest.fixture
 async def cluster(brokers: NewBroker) -> list[RunningBroker]:
     """Return the three masters of a Redis Cluster."""
-    masters = [brokers("--cluster-enabled", "yes") for _ in range(3)]
-    for number, master in enumerate(masters):
-        first, last = 16_384 * number // 3, 16_384 * (number + 1) // 3 - 1
-        master.command("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
-        master.command("CLUSTER", "MEET", "127.0.0.1", str(masters[0].port))
-
-    def is_complete(master: RunningBroker) -> bool:
-        lines = master.command("CLUSTER", "NODES").splitlines()
-        linked = [line for line in lines if b" connected" in line and b"handshake" not in line]
-        return b"cluster_state:ok" in master.command("CLUSTER", "INFO") and len(linked) == 3
-
-    end = time.monotonic() + 30
-    while not all(map(is_complete, masters)):
-        assert time.monotonic() < end, "no cluster"
-        await asyncio.sleep(0.05)
-    return masters
+    return (await running_members(brokers)).masters
 
 
 async def test_one_node_of_a_redis_cluster_serves_all(
@@ -250,10 +235,6 @@ async def test_nodes_on_several_members_count_those_of_their_own_only(
     await connect(b)
     assert await a.adapter.server_count() == 1
     assert (await a.fetch_sockets()).servers == 1
-    client = RedisCluster(host="127.0.0.1", port=cluster[0].port)
-    with pytest.raises(TypeError, match="RedisCluster"):
-        RedisAdapter(client)
-    await client.aclose()
 
 
 async def test_what_is_published_on_a_replica_stays_there(

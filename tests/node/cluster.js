@@ -1,7 +1,7 @@
 // A Node.js server in a cluster, with the official adapter, and the official emitter beside it, under remote control: one JSON command
 // per line on stdin, one JSON report per line on stdout. The Python half is tests/support/node_cluster.py.
 //
-//   argv: the URL of the broker, and which adapter: "classic", "sharded" with a subscription mode behind a slash, or "streams" with
+//   argv: the URL of the broker, or those of members of a Redis Cluster with commas between, and which adapter: "classic", "sharded" with a subscription mode behind a slash, or "streams" with
 //     nothing, "sharded" or "several" behind one; a third one, "recover", for connection state recovery
 //   first report: {"port": p}
 //   {"call": k, "op": "emit", "nsp": …, "choice": {"to": […], "except": […], "volatile": b, "compress": b}, "args": […]}
@@ -18,7 +18,7 @@ const readline = require("node:readline");
 const { createAdapter, createShardedAdapter } = require("@socket.io/redis-adapter");
 const { createAdapter: createStreamsAdapter } = require("@socket.io/redis-streams-adapter");
 const { Emitter } = require("@socket.io/redis-emitter");
-const { createClient } = require("redis");
+const { createClient, createCluster } = require("redis");
 const { Server } = require("socket.io");
 const { pack, unpack } = require("./values.js");
 
@@ -41,9 +41,11 @@ function describe(socket) {
 }
 
 async function main() {
-  const pub = createClient({ url: process.argv[2] });
+  const urls = process.argv[2].split(",");
+  const pub = urls.length > 1 ? createCluster({ rootNodes: urls.map((url) => ({ url })) }) : createClient({ url: urls[0] });
   const sub = pub.duplicate();
   for (const client of [pub, sub]) client.on("error", () => {});
+  process.on("unhandledRejection", () => {}); // the adapter waits for nothing that it publishes
   await Promise.all([pub.connect(), sub.connect()]);
   const http = createServer();
   const [kind, subscriptionMode] = process.argv[3].split("/");

@@ -62,7 +62,7 @@ class Appender(Publisher):
 
     def append(self, mark: Append, entry: bytes) -> bool:
         """Queue the command, in RESP, that appends an entry to a stream; say whether it has found a place."""
-        return self._put((entry, mark))
+        return self.put((entry, mark))
 
     def _appended(self, append: Append, reply: Any) -> None:
         super()._appended(append, reply)

@@ -236,8 +236,7 @@ class ClassicBus(Exchange):
 
     async def _count_servers(self, *, own: bool) -> int:
         channel = self._channels.own if own else self._channels.request
-        reply = await self._node.publisher.ask(b"PUBSUB", b"NUMSUB", channel)
-        return int(reply[1])
+        return await self._node.publisher.subscribers(channel, sharded=False)
 
     def _request_channel(self, options: BroadcastOptions) -> bytes:
         return self._own_channel() if options.all_of else self._channels.request

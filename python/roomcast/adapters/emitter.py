@@ -4,6 +4,7 @@ Source:
     socket.io-redis-emitter 5.1.0, ``lib/index.ts``.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from roomcast.adapters.wire import (
     write_choice,
     write_options,
 )
+from roomcast.adapters.wiring import lone_publisher
 from roomcast.server.adapter import BroadcastOptions
 
 __all__ = ["Emitter", "SyncEmitter"]
@@ -87,9 +89,9 @@ class Emitter(AsyncioEmitter):
 
         Raises:
             MissingDependencyError: If redis-py or msgpack is not installed.
-            TypeError: If ``redis`` is neither a URL nor a client of `redis.asyncio`.
+            TypeError: If ``redis`` is something else.
         """
-        super().__init__(redis, ClassicWire(key, default))
+        super().__init__(lone_publisher(redis, Counter()), ClassicWire(key, default))
 
 
 class SyncEmitter(BlockingEmitter):

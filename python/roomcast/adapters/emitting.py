@@ -5,14 +5,13 @@ Source:
 """
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Generic, Self, TypeVar
 
-from roomcast.adapters.broker import Broker, require_redis
+from roomcast.adapters.broker import require_redis
 from roomcast.adapters.notepack import Notepack
-from roomcast.adapters.publisher import QUEUE_SIZE, Publisher
 from roomcast.adapters.wire import RequestType
+from roomcast.adapters.wiring import AnyPublisher
 from roomcast.codec import Encoder
 from roomcast.errors import BrokerError, EncodeError, ReservedEventError
 from roomcast.server.adapter import BroadcastOptions
@@ -178,10 +177,10 @@ class EmitterOperator(Generic[R]):
 class AsyncioEmitter(EmitterOperator[Awaitable[None]]):
     """What emits from an asyncio program. It belongs to one event loop."""
 
-    def __init__(self, redis: Any, wire: EmitterWire) -> None:
+    def __init__(self, publisher: AnyPublisher, wire: EmitterWire) -> None:
         """Prepare; the connection is made with the first message."""
         super().__init__(wire, self._execute)
-        self._publisher = Publisher(Broker(redis), Counter(), queue_size=QUEUE_SIZE)
+        self._publisher = publisher
         self._is_started = False
 
     async def __aenter__(self) -> Self:

@@ -16,7 +16,7 @@ from roomcast.adapters.line import Line
 from roomcast.errors import BrokerError
 from roomcast.logs import printable
 
-__all__ = ["LONGEST_PAUSE", "Link"]
+__all__ = ["LONGEST_PAUSE", "MAX_REASON", "Link"]
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks whether anything has come."""
@@ -28,6 +28,9 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 0.5
 """Seconds between two attempts to connect; the pause doubles. With the second that an attempt may take, a broker that is back is
 found within two seconds, also where an attempt that had begun before hangs."""
+
+MAX_REASON: Final = 200
+"""Characters of what the broker, or the way to it, says in a log: enough for an address."""
 
 log = logging.getLogger("roomcast.adapters")
 
@@ -114,7 +117,7 @@ class Link:
             except BrokerError as error:
                 if not self._complained:
                     self._complained = True
-                    log.warning("cannot %s: %s", self._purpose, printable(error))
+                    log.warning("cannot %s: %s", self._purpose, printable(error, MAX_REASON))
             finally:
                 await line.close()
                 self._on_lost()

@@ -7,11 +7,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from roomcast.adapters.broker import Broker
-from roomcast.adapters.publisher import Publisher, QueuePolicy
-from roomcast.adapters.subscriber import Subscriber
+from roomcast.adapters.publisher import QueuePolicy
+from roomcast.adapters.wiring import AnyPublisher, AnySubscriber, wired
 from roomcast.events import EventEmitter
 
 if TYPE_CHECKING:
@@ -55,7 +54,8 @@ class BrokerMember(EventEmitter):
         subscriber: What comes in.
     """
 
-    _new_publisher: type[Publisher] = Publisher
+    sharded: ClassVar[bool] = False
+    """Whether sharded channels are what it is for."""
 
     def __init__(
         self,
@@ -65,24 +65,29 @@ class BrokerMember(EventEmitter):
         queue_policy: QueuePolicy,
         hold: Callable[[], float],
     ) -> None:
-        """Prepare; connections are made at the start. The arguments are those of `Broker` and `Publisher`."""
+        """Prepare; connections are made at the start. The arguments are those of `wired`."""
         super().__init__()
         self.counters: Counter[str] = Counter()
-        self._broker = Broker(redis)
-        self.publisher = self._new_publisher(
-            self._broker,
-            self.counters,
-            queue_size=queue_size,
-            queue_policy=queue_policy,
-            on_change=self._changed,
-            hold=hold,
-        )
-        self.subscriber = Subscriber(self._broker, self.counters, on_change=self._changed)
+        self.publisher, self.subscriber = self._wired(redis, queue_size, queue_policy, hold)
         self._server: Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._deaf_since = 0.0
         self._was_listening = False
+
+    def _wired(
+        self, redis: Any, size: int, policy: QueuePolicy, hold: Callable[[], float]
+    ) -> tuple[AnyPublisher, AnySubscriber]:
+        """Return what goes out and what comes in."""
+        return wired(
+            redis,
+            self.counters,
+            sharded=self.sharded,
+            queue_size=size,
+            queue_policy=policy,
+            on_change=self._changed,
+            hold=hold,
+        )
 
     @property
     def health(self) -> AdapterHealth:

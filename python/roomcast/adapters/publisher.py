@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, get_args
 
 from roomcast.adapters.broker import Broker, command
 from roomcast.adapters.line import Line
-from roomcast.adapters.link import Link
+from roomcast.adapters.link import MAX_REASON, Link
 from roomcast.errors import BrokerError
 from roomcast.logs import Once, printable
 
@@ -68,7 +68,10 @@ class Append:
         self.is_unsure = False
 
 
-_Entry = tuple[bytes, "asyncio.Future[Any] | Append | None"]
+ELSEWHERE: Final = ("MOVED", *SWITCHED, "TRYAGAIN")
+"""What answers of a member of a Redis Cluster begin with that has not taken a message, and where another one may, or this one later."""
+
+Entry = tuple[bytes, "asyncio.Future[Any] | Append | None"]
 
 
 class Publisher:
@@ -83,6 +86,7 @@ class Publisher:
         queue_policy: QueuePolicy = "drop_oldest",
         on_change: Callable[[], None] = lambda: None,
         hold: Callable[[], float] = lambda: 0.0,
+        redirect: Callable[[], None] | None = None,
     ) -> None:
         """Prepare; what is published before `start` waits.
 
@@ -93,6 +97,8 @@ class Publisher:
             queue_policy: What happens beyond.
             on_change: Called when `connected` has changed.
             hold: Says with each connection, but for the first one, for how many seconds nothing is to be sent yet.
+            redirect: For a member of a Redis Cluster: called when it has refused a message because another one has to take it; from
+                then on nothing is sent until `resume`.
 
         Raises:
             ValueError: If the size is not positive, or there is no such policy.
@@ -114,9 +120,15 @@ class Publisher:
         self._counters = counters
         self._limit = queue_size
         self._drops_oldest = queue_policy == "drop_oldest"
-        self._queue: deque[_Entry] = deque()
+        self._queue: deque[Entry] = deque()
         self._size = 0
-        self._flying: deque[_Entry] = deque()
+        self._flying: deque[Entry] = deque()
+        self._redirect = redirect
+        self._refused: list[Entry] = []
+        self._paused = False
+        self._rests = False
+        self._rested: asyncio.Future[None] | None = None
+        self._landed: asyncio.Future[None] | None = None
         self._line: Line | None = None
         self._is_scheduled = False
         self._once = Once()
@@ -130,6 +142,11 @@ class Publisher:
     def size(self) -> int:
         """Bytes that wait, what the broker has not confirmed not among them."""
         return self._size
+
+    @property
+    def refused(self) -> bool:
+        """Whether there are messages that another member has to take."""
+        return bool(self._refused)
 
     def start(self) -> None:
         """Connect, now and whenever that is needed, in the running event loop."""
@@ -151,18 +168,27 @@ class Publisher:
             len(payload),
             payload,
         )
-        return self._put((entry, None))
+        return self.put((entry, None))
 
     def order(self, entry: bytes) -> bool:
         """Queue any other command, in RESP, whose answer nobody waits for; say whether it has found a place."""
-        return self._put((entry, None))
+        return self.put((entry, None))
 
     def ask(self, *words: bytes) -> asyncio.Future[Any]:
         """Queue any other command; the future has its answer, or fails with `BrokerError`."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if not self._put((command(*words), future)):
+        if not self.put((command(*words), future)):
             _fail(future, "the queue is full")
         return future
+
+    async def subscribers(self, channel: bytes, *, sharded: bool) -> int:
+        """Ask how many have subscribed to a channel.
+
+        Raises:
+            BrokerError: If the broker does not answer.
+        """
+        reply = await self.ask(b"PUBSUB", b"SHARDNUMSUB" if sharded else b"NUMSUB", channel)
+        return int(reply[1])
 
     async def drained(self, seconds: float) -> None:
         """Wait until everything has been sent and confirmed, or so long."""
@@ -178,7 +204,35 @@ class Publisher:
         self._lose(self._queue, "dropped_outbound")
         self._size = 0
 
-    def _put(self, entry: _Entry) -> bool:
+    # What follows is for `publishers.py`, which has several of these.
+
+    async def pause(self) -> None:
+        """Send nothing more until `resume`; returns when the broker owes no answer."""
+        self._paused = True
+        while self._flying:
+            self._landed = asyncio.get_running_loop().create_future()
+            await self._landed
+
+    def resume(self, *, rest: bool) -> None:
+        """Send again; before that, rest as after a new connection if those who are to hear it may not hear yet."""
+        self._paused = False
+        if rest:
+            self._rests = True
+            self._line = None
+            if self._rested is not None and not self._rested.done():
+                self._rested.set_result(None)
+        self._schedule()
+
+    def take_back(self) -> list[Entry]:
+        """Give up all messages that nobody has taken, in their order."""
+        entries = [*self._refused, *(entry for entry in self._queue if entry[1] is None)]
+        self._queue = deque(entry for entry in self._queue if entry[1] is not None)
+        self._size = sum(len(entry[0]) + ENTRY_SIZE for entry in self._queue)
+        self._refused.clear()
+        return entries
+
+    def put(self, entry: Entry) -> bool:
+        """Queue a command; say whether it has found a place."""
         size = len(entry[0]) + ENTRY_SIZE
         if self._size + size > self._limit and not self._make_room(size):
             self._counters["dropped_outbound"] += 1
@@ -197,6 +251,8 @@ class Publisher:
         """Send what waits, as much as the broker takes."""
         self._is_scheduled = False
         line, flying = self._line, self._flying
+        if self._paused:
+            return
         while line is not None and self._queue and len(flying) < MAX_FLYING:
             if not line.write(self._take()):
                 return
@@ -217,19 +273,31 @@ class Publisher:
         try:
             await line.deliver(self._take_reply)
         finally:
-            self._line = None
+            self._line = self._rested = None
             beginning.cancel()
             await asyncio.wait((beginning,))
 
     async def _begin(self, line: Line) -> None:
         """Begin to send, when those who are to hear it can."""
-        for _ in range(MAX_HOLDS if self._link.connections > 1 else 0):
-            await asyncio.sleep(self._hold())
+        self._rests |= self._link.connections > 1
+        await self._rest()
         if self._link.connections > 1 and not await self._settled(line):
             return
         self._line = line
         line.on_writable = self._flush
         self._flush()
+        while self._redirect is not None:
+            self._rested = self._loop.create_future()
+            await self._rested
+            await self._rest()
+            self._line = line
+            self._flush()
+
+    async def _rest(self) -> None:
+        while self._rests:
+            self._rests = False
+            for _ in range(MAX_HOLDS):
+                await asyncio.sleep(self._hold())
 
     async def _settled(self, line: Line) -> bool:
         """Find out what has become of what the connection before has left behind; say whether that was possible."""
@@ -247,9 +315,26 @@ class Publisher:
         """
         if not self._flying:
             raise BrokerError("the broker has answered what was not asked")
-        _, future = self._flying.popleft()
+        entry = self._flying.popleft()
         if len(self._flying) == MAX_FLYING - 1:
             self._schedule()
+        future = entry[1]
+        if (
+            self._redirect is not None
+            and future is None
+            and isinstance(reply, Exception)
+            and str(reply).startswith(ELSEWHERE)
+        ):
+            self._counters["redirected"] += 1
+            self._refused.append(entry)
+            self._paused = True
+            self._redirect()
+        else:
+            self._take_answer(future, reply)
+        if not self._flying:
+            self._land()
+
+    def _take_answer(self, future: "asyncio.Future[Any] | Append | None", reply: Any) -> None:
         if not isinstance(reply, Exception):
             if future is None:
                 self._counters["published"] += 1
@@ -262,7 +347,7 @@ class Publisher:
         self._counters["refused_by_broker"] += 1
         _fail(future, text)
         if self._once.is_first("broker", text[:32]):
-            log.warning("the broker has refused a message: %s", printable(text))
+            log.warning("the broker has refused a message: %s", printable(text, MAX_REASON))
         if text.startswith(SWITCHED):
             raise BrokerError(text)
 
@@ -278,7 +363,7 @@ class Publisher:
         self._size -= size + ENTRY_SIZE * len(batch)
         return batch
 
-    def _lose(self, entries: deque[_Entry], counter: str) -> None:
+    def _lose(self, entries: deque[Entry], counter: str) -> None:
         while entries:
             _, future = entries.popleft()
             if future is None or isinstance(future, Append):
@@ -288,6 +373,7 @@ class Publisher:
     def _lost(self) -> None:
         """Learn that there is no connection any more, or none again."""
         self._lose(self._flying, "lost_in_flight")
+        self._land()
         # Those who have asked something do not wait: nobody knows how long that would take.
         questions = [entry for entry in self._queue if isinstance(entry[1], asyncio.Future)]
         if questions:
@@ -298,10 +384,20 @@ class Publisher:
             self._size -= len(entry) + ENTRY_SIZE
             _fail(future, "the broker cannot be reached")
 
+    def _land(self) -> None:
+        if self._landed is not None and not self._landed.done():
+            self._landed.set_result(None)
+
     async def _ping(self, line: Line) -> None:
         """Let the broker say something, unless it owes an answer anyway."""
         if not self._flying:
             self.ask(b"PING")
+
+
+def destination(command: bytes) -> tuple[bytes, bool]:
+    """Return the channel of a command that publishes, and whether that is a sharded one."""
+    _, _, name, size, rest = command.split(b"\r\n", 4)
+    return rest[: int(size[1:])], name == b"SPUBLISH"
 
 
 def _fail(future: "asyncio.Future[Any] | Append | None", reason: str) -> None:

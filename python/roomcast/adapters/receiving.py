@@ -18,8 +18,6 @@ from roomcast.adapters.cluster import ClusterAdapter
 from roomcast.adapters.collecting import ClusterAck, Fetch, RemoteAck, Responses
 from roomcast.adapters.gaps import Gaps
 from roomcast.adapters.notepack import Notepack
-from roomcast.adapters.publisher import Publisher
-from roomcast.adapters.subscriber import Subscriber
 from roomcast.adapters.wire import (
     InvalidMessageError,
     Requests,
@@ -30,6 +28,7 @@ from roomcast.adapters.wire import (
     read_names,
     read_options,
 )
+from roomcast.adapters.wiring import AnyPublisher, AnySubscriber
 from roomcast.errors import EncodeError
 from roomcast.logs import Once, printable
 from roomcast.server.adapter import BroadcastOptions
@@ -53,8 +52,8 @@ class Node(Protocol):
     """What a bus needs of the node: what the namespaces share."""
 
     requests_timeout: float
-    publisher: Publisher
-    subscriber: Subscriber
+    publisher: AnyPublisher
+    subscriber: AnySubscriber
 
     def ensure_started(self) -> None:
         """Begin to work, if there is an event loop."""

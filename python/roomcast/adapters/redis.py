@@ -49,17 +49,18 @@ class RedisAdapter(BrokerNode):
 
         Args:
             redis: A URL (``redis://``, ``rediss://``, ``unix://``), or a client of `redis.asyncio`, also one that Sentinel has given.
-                Of a client only the settings are used; three connections are enough for a node, and none of them is the client's.
+                Of a Redis Cluster: a list of URLs of some members, or a `redis.asyncio.RedisCluster`. Of a client only the settings are
+                used; three connections are enough for a node, of a Redis Cluster two for each member, and none of them is the client's.
             key: What the names of all channels begin with; the same for all nodes.
             requests_timeout: Seconds that other nodes have for an answer.
             publish_on_specific_response_channel: Whether answers travel to the node that has asked, and not to all. Differs from
                 socket.io-redis-adapter, where that is off: all nodes of version 8 listen there.
-            queue_size: Bytes that wait for the broker at most.
+            queue_size: Bytes that wait for the broker at most; of a Redis Cluster, for each member.
             queue_policy: What is dropped beyond: ``drop_oldest`` or ``drop_newest``.
 
         Raises:
             MissingDependencyError: If redis-py or msgpack is not installed.
-            TypeError: If ``redis`` is neither.
+            TypeError: If ``redis`` is something else.
             ValueError: If a value is out of its range.
         """
         super().__init__(

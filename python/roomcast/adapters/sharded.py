@@ -195,8 +195,7 @@ class ShardedBus(Exchange):
 
     async def _count_servers(self, *, own: bool) -> int:
         channel = self._own if own else self._channel
-        reply = await self._node.publisher.ask(b"PUBSUB", b"SHARDNUMSUB", channel)
-        return int(reply[1])
+        return await self._node.publisher.subscribers(channel, sharded=True)
 
     def _new_id(self) -> str:
         return new_uid()
@@ -259,6 +258,8 @@ class ShardedRedisAdapter(BrokerNode):
         socket.io-redis-adapter, ``createShardedAdapter``.
     """
 
+    sharded = True
+
     def __init__(
         self,
         redis: Any,
@@ -272,18 +273,18 @@ class ShardedRedisAdapter(BrokerNode):
         """Prepare; connections are made when the server starts.
 
         Args:
-            redis: As for `RedisAdapter`; one server, not a Redis Cluster.
+            redis: As for `RedisAdapter`.
             channel_prefix: What the names of all channels begin with; the same for all nodes.
             subscription_mode: Which rooms have a channel of their own, the same for all nodes: with ``dynamic`` those whose name is
                 not 20 characters long, as the ids of sockets are; with ``dynamic-private`` all, ids of sockets among them; with
                 ``static`` none.
             requests_timeout: Seconds that other nodes have for an answer.
-            queue_size: Bytes that wait for the broker at most.
+            queue_size: Bytes that wait for the broker at most; of a Redis Cluster, for each member.
             queue_policy: What is dropped beyond: ``drop_oldest`` or ``drop_newest``.
 
         Raises:
             MissingDependencyError: If redis-py or msgpack is not installed.
-            TypeError: If ``redis`` is neither a URL nor a client of `redis.asyncio`.
+            TypeError: If ``redis`` is something else.
             ValueError: If a value is out of its range.
         """
         if subscription_mode not in get_args(SubscriptionMode):

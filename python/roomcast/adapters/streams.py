@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from roomcast.adapters.appender import Appender
-from roomcast.adapters.broker import command
+from roomcast.adapters.broker import broker_of, command
 from roomcast.adapters.cluster import ClusterAdapter
 from roomcast.adapters.entries import (
     MAX_LEN,
@@ -31,11 +31,12 @@ from roomcast.adapters.gaps import Gaps
 from roomcast.adapters.messages import BROADCAST, REQUEST_TYPES, Messages, new_uid
 from roomcast.adapters.node import BrokerNode
 from roomcast.adapters.notepack import Notepack
-from roomcast.adapters.publisher import QUEUE_SIZE, Append, Publisher, QueuePolicy
+from roomcast.adapters.publisher import QUEUE_SIZE, Append, QueuePolicy
 from roomcast.adapters.reader import StreamReader
 from roomcast.adapters.receiving import Node
 from roomcast.adapters.session_store import SESSION_KEY_PREFIX, Broadcast
 from roomcast.adapters.streams_recovery import StreamsSessionAdapter
+from roomcast.adapters.subscriber import Subscriber
 from roomcast.adapters.wire import (
     KEY,
     InvalidMessageError,
@@ -45,6 +46,7 @@ from roomcast.adapters.wire import (
     read_options,
     write_choice,
 )
+from roomcast.adapters.wiring import AnyPublisher, AnySubscriber
 from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.sessions import Sessions
 
@@ -221,7 +223,7 @@ class StreamsBus(Exchange):
 
     def order(self, *words: bytes) -> None:
         """Let the broker do something that nobody waits for."""
-        self._node.publisher.order(command(*words))
+        self._appender.order(command(*words))
 
     async def query(self, *words: bytes) -> Any:
         """Ask the broker something.
@@ -293,9 +295,7 @@ class StreamsBus(Exchange):
 
     async def _count_servers(self, *, own: bool) -> int:
         channel = self._own if own else self._channel
-        what = b"SHARDNUMSUB" if self._sharded else b"NUMSUB"
-        reply = await self._node.publisher.ask(b"PUBSUB", what, channel)
-        return int(reply[1])
+        return await self._node.publisher.subscribers(channel, sharded=self._sharded)
 
     def _new_id(self) -> str:
         return new_uid()
@@ -339,8 +339,6 @@ class RedisStreamsAdapter(BrokerNode):
     Source:
         socket.io-redis-streams-adapter, ``createAdapter``.
     """
-
-    _new_publisher: type[Publisher] = Appender
 
     def __init__(
         self,
@@ -408,6 +406,20 @@ class RedisStreamsAdapter(BrokerNode):
         for number in range(stream_count):
             name = stream_name if stream_count == 1 else f"{stream_name}-{number}"
             self._read(name.encode())
+
+    def _wired(
+        self, redis: Any, size: int, policy: QueuePolicy, hold: Callable[[], float]
+    ) -> tuple[AnyPublisher, AnySubscriber]:
+        self._broker = broker_of(redis)
+        publisher = Appender(
+            self._broker,
+            self.counters,
+            queue_size=size,
+            queue_policy=policy,
+            on_change=self._changed,
+            hold=hold,
+        )
+        return publisher, Subscriber(self._broker, self.counters, on_change=self._changed)
 
     def _new_bus(self, adapter: ClusterAdapter, notepack: Notepack) -> StreamsBus:
         nsp = adapter.nsp.name

@@ -4,12 +4,15 @@ Source:
     socket.io-redis-streams-emitter 0.1.1, ``lib/index.ts``.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from roomcast.adapters.broker import broker_of
 from roomcast.adapters.emitting import AsyncioEmitter, BlockingEmitter, EmitterWire
 from roomcast.adapters.entries import MAX_LEN, OWN, STREAM_NAME, Entries, stream_of
 from roomcast.adapters.messages import REQUEST_TYPES
+from roomcast.adapters.publisher import Publisher
 from roomcast.adapters.wire import EMITTER, RequestType, write_choice
 from roomcast.server.adapter import BroadcastOptions
 
@@ -75,7 +78,7 @@ class StreamsEmitter(AsyncioEmitter):
         """Prepare; the connection is made with the first message.
 
         Args:
-            redis: As for `RedisAdapter`.
+            redis: As for `RedisStreamsAdapter`.
             stream_name: As for `RedisStreamsAdapter`.
             stream_count: The same; 1 where the cluster has the official adapter's default.
             max_len: The same.
@@ -86,7 +89,8 @@ class StreamsEmitter(AsyncioEmitter):
             TypeError: If ``redis`` is neither a URL nor a client of `redis.asyncio`.
             ValueError: If a number is not positive.
         """
-        super().__init__(redis, StreamsWire(stream_name, stream_count, max_len, default))
+        publisher = Publisher(broker_of(redis), Counter())
+        super().__init__(publisher, StreamsWire(stream_name, stream_count, max_len, default))
 
 
 class SyncStreamsEmitter(BlockingEmitter):

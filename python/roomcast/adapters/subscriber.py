@@ -26,7 +26,7 @@ from roomcast.adapters.line import Line
 from roomcast.adapters.link import Link
 from roomcast.errors import BrokerError
 
-__all__ = ["Handler", "Subscriber", "glob_escaped"]
+__all__ = ["NONE", "Handler", "Handlers", "Kind", "Subscriber", "glob_escaped"]
 
 Handler = Callable[[bytes, bytes], None]
 """Called with the channel and the message. What it raises is logged and counted."""
@@ -61,6 +61,7 @@ class Subscriber:
         counters: Counter[str],
         *,
         on_change: Callable[[], None] = lambda: None,
+        on_displaced: Callable[[], None] | None = None,
     ) -> None:
         """Prepare; what is added before `start` is subscribed to then.
 
@@ -68,6 +69,8 @@ class Subscriber:
             broker: Where to connect to.
             counters: Where to count.
             on_change: Called when `listening` has changed.
+            on_displaced: For a member of a Redis Cluster: called when it has taken sharded channels away, or refused them, because
+                another member has them. What becomes of them is said by `give_up` or `order_displaced`.
         """
         self._link = Link(
             broker,
@@ -84,6 +87,10 @@ class Subscriber:
         self._ordered: set[tuple[Kind, bytes]] = set()
         self._changed: dict[tuple[Kind, bytes], None] = {}
         self._unconfirmed: set[tuple[Kind, bytes]] = set()
+        self._on_change = on_change
+        self._on_displaced = on_displaced
+        self._displaced: set[bytes] = set()
+        self._awaited: set[bytes] = set()
         self._orders: list[bytes] = []
         self._waker: asyncio.Future[None] | None = None
         self._connected = False
@@ -91,7 +98,7 @@ class Subscriber:
     @property
     def listening(self) -> bool:
         """Whether every channel is subscribed to, as far as anybody knows."""
-        return self._link.working
+        return self._link.working and not self._displaced and not self._awaited
 
     @property
     def since(self) -> float:
@@ -120,24 +127,64 @@ class Subscriber:
     ) -> None:
         """Subscribe to channels, patterns and sharded channels."""
         for kind, handlers in zip(Kind, (channels, patterns, shards), strict=True):
-            table = self._wanted[kind]
             for name, handler in handlers.items():
-                table[name] = (*table.get(name, ()), handler)
-            self._change(kind, handlers)
+                self.order(kind, name, (handler,))
 
     def remove(
         self, channels: Handlers = NONE, patterns: Handlers = NONE, shards: Handlers = NONE
     ) -> None:
         """Cancel subscriptions; with the same handlers as before."""
         for kind, handlers in zip(Kind, (channels, patterns, shards), strict=True):
-            table = self._wanted[kind]
             for name, handler in handlers.items():
-                left = list(table.pop(name, ()))
-                if handler in left:
-                    left.remove(handler)
-                if left:
-                    table[name] = tuple(left)
-            self._change(kind, handlers)
+                self.cancel(kind, name, handler)
+
+    # What follows is for `subscribers.py`, which has several of these.
+
+    @property
+    def displaced(self) -> bool:
+        """Whether there are channels that another member has."""
+        return bool(self._displaced)
+
+    def names(self) -> list[tuple[Kind, bytes]]:
+        """Return what is wanted."""
+        return [(kind, name) for kind, table in self._wanted.items() for name in table]
+
+    def order(self, kind: Kind, name: bytes, handlers: tuple[Handler, ...]) -> None:
+        """Subscribe to something."""
+        table = self._wanted[kind]
+        table[name] = (*table.get(name, ()), *handlers)
+        self._change(kind, (name,))
+
+    def cancel(self, kind: Kind, name: bytes, handler: Handler) -> None:
+        """Cancel a subscription, unless others have it too."""
+        left = list(self._wanted[kind].get(name, ()))
+        if handler in left:
+            left.remove(handler)
+        if left:
+            self._wanted[kind][name] = tuple(left)
+        else:
+            self.give_up(kind, name)
+
+    def give_up(self, kind: Kind, name: bytes) -> tuple[Handler, ...]:
+        """Cancel a subscription whosever it is, and return its handlers."""
+        handlers = self._wanted[kind].pop(name, ())
+        if kind is Kind.SHARD:
+            self._displaced.discard(name)
+            self._awaited.discard(name)
+        self._change(kind, (name,))
+        return handlers
+
+    def take_over(self, kind: Kind, name: bytes, handlers: tuple[Handler, ...]) -> None:
+        """Subscribe to what another one has given up; it does not listen until that is confirmed."""
+        self.order(kind, name, handlers)
+        if self._connected and kind is Kind.SHARD:
+            self._awaited.add(name)
+
+    def order_displaced(self) -> None:
+        """Subscribe again to what was taken away: it is this member's after all."""
+        names, self._displaced = self._displaced, set()
+        self._awaited |= names
+        self._change(Kind.SHARD, names)
 
     def _change(self, kind: Kind, names: Iterable[bytes]) -> None:
         if self._connected:
@@ -179,7 +226,8 @@ class Subscriber:
             BrokerError: If the broker has refused an order.
         """
         if isinstance(message, Exception):
-            raise BrokerError(str(message))
+            self._take_refusal(str(message))
+            return
         kind = message[0]
         if kind == b"pmessage":
             handlers, channel, data = self._patterns.get(message[1], ()), message[2], message[3]
@@ -204,8 +252,45 @@ class Subscriber:
         kind = CONFIRMATIONS.get(reply[0])
         if kind is not None:
             self._unconfirmed.discard((kind, reply[1]))
+            if kind is Kind.SHARD and reply[1] in self._awaited:
+                self._awaited.discard(reply[1])
+                if not self._awaited:
+                    self._on_change()
+        elif reply[0] == b"sunsubscribe" and self._on_displaced is not None:
+            entry = (Kind.SHARD, reply[1])
+            # Of those that this node has cancelled, none is ordered any more, or another order is under way.
+            if entry in self._ordered and entry not in self._unconfirmed:
+                self._displace([reply[1]])
         if not self._unconfirmed:
             self._link.works()
+
+    def _take_refusal(self, text: str) -> None:
+        """Take the refusal of a subscription.
+
+        Raises:
+            BrokerError: If a new connection is the way out.
+        """
+        if self._on_displaced is None and text.startswith(("MOVED", "CROSSSLOT")):
+            raise BrokerError("it is a member of a Redis Cluster: give a list of URLs")
+        if self._on_displaced is None or not text.startswith("MOVED"):
+            raise BrokerError(text)
+        # It names a slot. Whoever is wrong about one is wrong about others: all that are not confirmed yet are asked for anew.
+        names = [name for kind, name in self._unconfirmed if kind is Kind.SHARD]
+        if names:
+            self._displace(names)
+        if not self._unconfirmed:
+            self._link.works()
+
+    def _displace(self, names: Iterable[bytes]) -> None:
+        assert self._on_displaced is not None
+        for name in names:
+            entry = (Kind.SHARD, name)
+            self._awaited.discard(name)
+            self._ordered.discard(entry)
+            self._unconfirmed.discard(entry)
+            if name in self._wanted[Kind.SHARD]:
+                self._displaced.add(name)
+        self._on_displaced()
 
     async def _ping(self, line: Line) -> None:
         self._orders.append(command(b"PING"))
@@ -214,7 +299,7 @@ class Subscriber:
     def _take_orders(self) -> list[bytes]:
         """Return the commands that settle what has changed."""
         orders, self._orders = self._orders, []
-        names: dict[bytes, list[bytes]] = {}
+        names: dict[tuple[Kind, bytes], list[bytes]] = {}
         for kind, name in self._changed:
             entry = (kind, name)
             is_wanted = name in self._wanted[kind]
@@ -228,11 +313,13 @@ class Subscriber:
                 self._ordered.discard(entry)
                 self._unconfirmed.discard(entry)
                 words = b"UNSUBSCRIBE"
-            names.setdefault(kind.value.upper() + words, []).append(name)
+            names.setdefault((kind, words), []).append(name)
         self._changed.clear()
-        for words, listed in names.items():
-            for begin in range(0, len(listed), CHANNELS_AT_ONCE):
-                orders.append(command(words, *listed[begin : begin + CHANNELS_AT_ONCE]))
+        for (kind, words), listed in names.items():
+            # A member of a Redis Cluster takes channels of one slot at once only.
+            step = 1 if kind is Kind.SHARD and self._on_displaced is not None else CHANNELS_AT_ONCE
+            for begin in range(0, len(listed), step):
+                orders.append(command(kind.value.upper() + words, *listed[begin : begin + step]))
         return orders
 
     def _wake(self) -> None:
@@ -246,6 +333,8 @@ class Subscriber:
         self._ordered.clear()
         self._changed.clear()
         self._unconfirmed.clear()
+        self._displaced.clear()
+        self._awaited.clear()
 
 
 def glob_escaped(text: bytes) -> bytes:
