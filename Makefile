@@ -158,7 +158,7 @@ $(STAMPS)/cluster: $(STAMPS)/venv pyproject.toml
 
 $(STAMPS)/extension: $(STAMPS)/venv pyproject.toml $(RUST_SOURCES)
 	$(PIP) install --group build
-	$(BIN)/maturin develop --release --locked --extras server --group build
+	$(BIN)/maturin develop --release --locked --extras server,client --group build
 	@touch $@
 
 # npm writes this file last: it is the stamp of the whole folder.

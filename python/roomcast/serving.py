@@ -1,13 +1,14 @@
 """Serve an ASGI application on a port of one's own; programs use `Server.listen` and `Server.run`."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from roomcast.asgi import ASGIApplication
-from roomcast.errors import MissingDependencyError
+from roomcast.errors import MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
     from roomcast.embedded import Embedded
@@ -110,6 +111,9 @@ def run(start: Callable[[], Awaitable[Listening]], close: Callable[[], Awaitable
     Args:
         start: Starts to listen.
         close: Closes everything.
+
+    Raises:
+        UsageError: If there is an event loop already.
     """
 
     async def main() -> None:
@@ -122,6 +126,9 @@ def run(start: Callable[[], Awaitable[Listening]], close: Callable[[], Awaitable
         await close()
         await listening.wait_closed()
 
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop()
+        raise UsageError("run makes an event loop, and one runs already: await listen(...) instead")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())
 

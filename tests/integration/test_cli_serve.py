@@ -114,6 +114,7 @@ def test_other_paths_are_the_applications(folder):
     [
         (["program"], '"program" is not MODULE:ATTRIBUTE, as in server:io'),
         (["nowhere:io"], 'there is no module "nowhere" here or on the path'),
+        (["program.py:io"], 'write it as "program:io"'),
         (["program.inner:io"], 'there is no module "program.inner" here or on the path'),
         (["program:app2"], 'module "program" has no "app2"; it has a Server named io'),
         (["program:number"], "program:number is of class int, and neither a roomcast.Server nor"),

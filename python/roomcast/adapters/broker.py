@@ -116,7 +116,7 @@ def broker_of(target: Any) -> Broker:
     elif not isinstance(target, asynchronous.Redis):
         raise TypeError(
             "redis must be a URL, several URLs of a Redis Cluster, or a client of redis.asyncio, "
-            f"not {type(target).__name__}"
+            f"not {type(target).__module__}.{type(target).__qualname__}"
         )
     pool = target.connection_pool
     return Broker(pool.connection_class, pool.connection_kwargs, pool)

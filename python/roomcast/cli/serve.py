@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -99,7 +100,12 @@ def find(name: str, *, factory: bool) -> Server | ASGIApplication:
         # Only if it is this one that is missing, and none that it imports.
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
-        raise CommandError(f'there is no module "{error.name}" here or on the path') from error
+        hint = (
+            f'; write it as "{module_name[:-3]}:{attribute}"' if module_name.endswith(".py") else ""
+        )
+        raise CommandError(
+            f'there is no module "{error.name}" here or on the path{hint}'
+        ) from error
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -111,12 +117,25 @@ def find(name: str, *, factory: bool) -> Server | ASGIApplication:
         found = found()
     if isinstance(found, type):
         raise CommandError(f"{name} is a class; --factory calls it and serves what it makes")
-    if not isinstance(found, Server) and not callable(found):
+    if not isinstance(found, Server) and not _takes_three(found):
         kind = type(found).__name__
         raise CommandError(
             f"{name} is of class {kind}, and neither a roomcast.Server nor an ASGI application"
         )
     return cast("Server | ASGIApplication", found)
+
+
+def _takes_three(found: object) -> bool:
+    """Return whether something can be called as an ASGI application is."""
+    if not callable(found):
+        return False
+    try:
+        inspect.signature(found).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:  # it has no signature
+        return True
+    return True
 
 
 def _servers(module: object) -> str:

@@ -403,11 +403,21 @@ class Manager(EventEmitter):
         else:
             return None
         self._abandon(engine)
+        self._explain(failed)
         self._settle_opening(failed)
         self._fire("error", failed)
         for socket in list(self._sockets.values()):
             socket.on_failure(failed)
         return failed
+
+    def _explain(self, failed: TransportError) -> None:
+        """Add to the official words what has happened, and where; it is the last line of a traceback."""
+        reason: object = failed.description
+        if isinstance(reason, int):
+            reason = f"it answered {reason}; path=... says where the server is"
+        elif isinstance(reason, TimeoutError):
+            reason = f"no answer within {self.options.timeout:g} s"
+        failed.add_note(f"no connection to {self._requests.where}: {reason or failed}")
 
     def _abandon(self, engine: Engine) -> None:
         engine.close()

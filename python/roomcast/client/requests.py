@@ -37,6 +37,11 @@ class Requests:
         path = options.path
         self._path = path if path.endswith("/") or not options.add_trailing_slash else f"{path}/"
 
+    @property
+    def where(self) -> str:
+        """The URL of the server, without a query."""
+        return f"{self.address.origin}{self._path}"
+
     def target(self, transport: str, sid: str | None = None) -> str:
         """Return path and query of a request.
 

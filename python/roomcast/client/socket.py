@@ -465,6 +465,10 @@ class Socket(ClientEmitter, AnyListeners[AnyState], Emitting):
         fields = _fields(data)
         message, more = fields.get("message", data), fields.get("data")
         error = ConnectError(message if isinstance(message, str) else "", more)
+        if message == "Invalid namespace":
+            error.add_note(
+                f"the server has no namespace {self.nsp!r}; the path of a URL names one, and path=... says where the server is"
+            )
         self.active = self._asked = False
         self.manager.close_if_idle()
         self._fire("connect_error", (error,))

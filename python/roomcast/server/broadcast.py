@@ -37,8 +37,10 @@ def room_names(rooms: tuple[str | Iterable[str], ...]) -> tuple[str, ...]:
     for room in rooms:
         if isinstance(room, str):
             names.append(room)
-        else:
+        elif isinstance(room, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             names.extend(room)
+        else:
+            raise TypeError(f"a room must be a str, not {type(room).__name__}")
     for name in names:
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"a room must be a str, not {type(name).__name__}")

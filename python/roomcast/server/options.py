@@ -92,7 +92,10 @@ class Options(EngineOptions):
         for name in ("cleanup_empty_child_namespaces", "validate"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False")
-        if self.adapter is not None and not callable(getattr(self.adapter, "new_adapter", None)):
+        is_class = isinstance(self.adapter, type)
+        if self.adapter is not None and (
+            is_class or not callable(getattr(self.adapter, "new_adapter", None))
+        ):
             raise TypeError("adapter must be an AdapterFactory, as roomcast.RedisAdapter(...) is")
         if self.default is not None and not callable(self.default):
             raise TypeError("default must be callable")
