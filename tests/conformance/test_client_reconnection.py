@@ -82,7 +82,7 @@ async def test_without_reconnection_nothing_is_tried_again(peer, relay, transpor
 async def test_first_failure_is_raised_and_ends_it(closed_url):
     socket = connect(closed_url, transports="websocket", **FAST)
     heard = Heard(socket)
-    with pytest.raises(TransportError, match=r"^websocket error$"):
+    with pytest.raises(TransportError, match=r"(?m)^websocket error$"):
         await socket
     await asyncio.sleep(0.05)
     assert heard.names == ["connect_error"]
@@ -105,7 +105,7 @@ async def test_retry_ends_with_the_attempts(closed_url):
     options = {"retry": True, "reconnection_attempts": 2, **FAST}
     socket = connect(closed_url, transports="websocket", **options)
     heard = Heard(socket)
-    with pytest.raises(ConnectError, match=r"^websocket error$"):
+    with pytest.raises(ConnectError, match=r"(?m)^websocket error$"):
         await socket
     assert heard.names == ["connect_error"] * 3
     assert not socket.active

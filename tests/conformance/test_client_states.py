@@ -157,7 +157,7 @@ async def test_refusal_by_the_server_is_a_connect_error_with_its_words(peer, tra
 
 
 async def test_namespace_that_is_not_there(peer, transports):
-    with pytest.raises(ConnectError, match=r"^Invalid namespace$"):
+    with pytest.raises(ConnectError, match=r"(?m)^Invalid namespace$"):
         await connect(f"{peer.url}/nowhere", transports=transports)
 
 

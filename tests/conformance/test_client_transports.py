@@ -67,7 +67,7 @@ async def test_upgrade_that_the_server_does_not_offer(start_peer):
 
 async def test_wrong_transport_does_not_fall_back_by_itself(start_peer):
     peer = start_peer(transports=["polling"])
-    with pytest.raises(TransportError, match=r"^websocket error$"):
+    with pytest.raises(TransportError, match=r"(?m)^websocket error$"):
         await connect(peer.url, transports=["websocket", "polling"])
 
 
@@ -82,7 +82,7 @@ async def test_all_transports_are_tried_if_asked_for(start_peer):
 async def test_all_transports_fail_as_the_last(peer, relay):
     relay.refusing = True
     options = {"transports": ["websocket", "polling"], "try_all_transports": True}
-    with pytest.raises(TransportError, match=r"^xhr poll error$"):
+    with pytest.raises(TransportError, match=r"(?m)^xhr poll error$"):
         await connect(relay.url, **options)
     assert relay.connections == 2
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from roomcast.adapters.broker import Broker, command
+from roomcast.adapters.broker import broker_of, command
 from roomcast.adapters.line import MAX_UNREAD, Line, RefusedError
 from roomcast.errors import BrokerError
 from support.broker import RunningBroker
@@ -16,7 +16,7 @@ LARGE = 100_000
 
 @pytest.fixture
 async def line(broker: RunningBroker) -> AsyncIterator[Line]:
-    line = Broker(broker.url).line()
+    line = broker_of(broker.url).line()
     await line.open()
     yield line
     await line.close()
@@ -100,7 +100,7 @@ async def test_who_reads_learns_that_it_is_broken(broker: RunningBroker, line: L
         with pytest.raises(BrokerError):
             await again
     with pytest.raises(BrokerError):
-        await Broker(broker.url).line().open()
+        await broker_of(broker.url).line().open()
 
 
 async def test_who_sends_waits_for_a_broker_that_is_behind(broker: RunningBroker, line: Line):
