@@ -1,7 +1,6 @@
 """Several workers behind one port, without sticky connections: processes as users start them, official clients with default options."""
 
 import http.client
-import json
 import os
 import re
 import signal
@@ -10,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from roomcast.errors import UsageError
 from support.crowd_of_clients import crowd
 from support.programs import roomcast, run_roomcast, serving
 from support.reference import missing_reference
+from support.worker_clients import UNKNOWN, Client, children, wait_until
 
 CLIENTS = int(os.environ.get("ROOMCAST_WORKER_CLIENTS", "100"))
 """How many clients come; ``ROOMCAST_WORKER_CLIENTS=1000`` is the crowd that the documentation speaks of."""
@@ -120,62 +120,12 @@ SERVERS = {
 }
 
 
-def wait_until(done: Callable[[], object], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def answers(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port)):
             return True
     except OSError:
         return False
-
-
-def children(pid: int) -> list[int]:
-    """Return the processes that serve for one."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    command = "from multiprocessing.spawn"
-    return [
-        int(each)
-        for each in found
-        if command in Path(f"/proc/{each}/cmdline").read_bytes().decode().replace("\0", " ")
-    ]
-
-
-class Client:
-    """A client on polling whose every request has a connection of its own."""
-
-    def __init__(self, url: str) -> None:
-        self.host = url.removeprefix("http://")
-        self.sid = ""
-        self.sid = json.loads(self.request("GET")[1][1:])["sid"]
-        self.request("POST", b"40")
-        self.request("GET")
-
-    def request(self, method: str, body: bytes | None = None, sid: str = "") -> tuple[int, bytes]:
-        line = http.client.HTTPConnection(self.host, timeout=20)
-        sid = sid or self.sid
-        query = "EIO=4&transport=polling" + (f"&sid={sid}" if sid else "")
-        try:
-            line.request(method, f"/socket.io/?{query}", body)
-            answer = line.getresponse()
-            return answer.status, answer.read()
-        finally:
-            line.close()
-
-    def ask(self, *args: object) -> object:
-        status, _ = self.request("POST", b"420" + json.dumps(args).encode())
-        assert status == 200
-        _, body = self.request("GET")
-        assert body.startswith(b"430"), body
-        return json.loads(body[3:])[0]
-
-
-UNKNOWN = b'{"code":1,"message":"Session ID unknown"}'
 
 
 @pytest.mark.parametrize("transport", ["", "polling"])
@@ -291,7 +241,7 @@ def test_ids_that_name_nobody_are_unknown(folder, server, tail):
 def test_websockets_that_are_refused_by_another_worker_get_its_answer(folder):
     with on_roomcast(folder) as (url, _):
         client = Client(url)
-        guessed = "B" * 20 + client.sid[-4:]
+        guessed = "B" * 20 + client.sid[-8:]
         for _ in range(8):
             with pytest.raises(InvalidStatus) as refused:
                 connect(

@@ -1,4 +1,4 @@
-"""What workers say to each other over a Unix socket: the scope of a request, then its ASGI messages, one connection a request.
+"""What workers say to each other: the scope of a request, then its ASGI messages, one connection a request, as over a Unix socket.
 
 A frame is the length of a JSON text, the length of what stands behind it, and both: bytes and texts that a client or a handler has
 made are never in the JSON. Whoever closes the connection ends the request, as a client that leaves does.
@@ -10,11 +10,20 @@ import os
 import socket
 import struct
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from roomcast.engine.asgi import Message, Scope
 
-__all__ = ["Hop", "connect", "read_head", "send_line"]
+__all__ = [
+    "HEAD_TIMEOUT",
+    "Hop",
+    "Reader",
+    "Writer",
+    "connect",
+    "read_head",
+    "send_line",
+    "unpack_scope",
+]
 
 LENGTHS: Final = struct.Struct(">II")
 
@@ -103,10 +112,63 @@ def unpack(text: bytes, tail: bytes) -> dict[str, Any]:
     return message
 
 
+def unpack_scope(given: dict[str, Any]) -> None:
+    """Make a scope of what a frame of `pack_scope` has brought.
+
+    Raises:
+        ValueError: If that was none.
+    """
+    try:
+        for name in BYTES:
+            if name in given:
+                given[name] = given[name].encode("latin-1")
+        for name in ("client", "server"):
+            if name in given:
+                given[name] = tuple(given[name])
+        given["asgi"] = {"version": "3.0", "spec_version": "2.4"}
+        given["extensions"] = {name: {} for name in given["extensions"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("no scope") from error
+
+
+class Reader(Protocol):
+    """What is read from; `asyncio.StreamReader` is one."""
+
+    async def readexactly(self, n: int, /) -> bytes:
+        """Return so many bytes.
+
+        Raises:
+            asyncio.IncompleteReadError: If the other end closes before.
+        """
+        ...
+
+
+class Writer(Protocol):
+    """What is written to; `asyncio.StreamWriter` is one."""
+
+    def is_closing(self) -> bool:
+        """Say whether this end or the other one has closed."""
+        ...
+
+    def write(self, data: bytes, /) -> None:
+        """Write at the next opportunity."""
+
+    async def drain(self) -> None:
+        """Wait while the other end does not read.
+
+        Raises:
+            OSError: If it has closed.
+        """
+
+    def close(self) -> None:
+        """Close, behind what was written."""
+
+
 class Hop:
     """One request on its way between two workers; either end of it."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: Reader, writer: Writer) -> None:
+        """Take the two directions of a connection."""
         self._reader = reader
         self._writer = writer
 
@@ -133,7 +195,7 @@ class Hop:
         Raises:
             OSError: If that has closed.
         """
-        if self._writer.transport.is_closing():
+        if self._writer.is_closing():
             raise ConnectionResetError
         self._writer.write(frame)
         await self._writer.drain()
@@ -218,14 +280,7 @@ async def read_head(line: socket.socket) -> tuple[Scope, int | None]:
             if size > MAX_JSON or tail:
                 raise ValueError("no scope")
             scope = unpack(await _exactly(loop, line, size), b"")
-        for name in BYTES:
-            if name in scope:
-                scope[name] = scope[name].encode("latin-1")
-        for name in ("client", "server"):
-            if name in scope:
-                scope[name] = tuple(scope[name])
-        scope["asgi"] = {"version": "3.0", "spec_version": "2.4"}
-        scope["extensions"] = {name: {} for name in scope["extensions"]}
+        unpack_scope(scope)
     except BaseException:
         for fd in found:
             os.close(fd)

@@ -43,9 +43,11 @@ from roomcast.engine.places import Place, Places
 from roomcast.engine.polling import Polling
 from roomcast.engine.reads import keep_reads_on_heap
 from roomcast.engine.requests import Request
+from roomcast.engine.unix import UnixWay
 from roomcast.engine.upgrade import Probe
+from roomcast.engine.ways import UnreachableError, Way, WorkerLostError
 from roomcast.engine.websocket import ASGIWebSocket
-from roomcast.engine.workers import WorkerLostError, Workers
+from roomcast.engine.workers import Workers
 from roomcast.errors import ConnectError
 from roomcast.events import EventEmitter, Listener
 from roomcast.logs import Once, printable
@@ -91,13 +93,17 @@ class Engine(EventEmitter):
     """
 
     def __init__(
-        self, on_connection: Callable[[Connection], Receiver], options: EngineOptions
+        self,
+        on_connection: Callable[[Connection], Receiver],
+        options: EngineOptions,
+        way: Way | None = None,
     ) -> None:
         """Take the settings.
 
         Args:
             on_connection: Called with every new connection; returns who gets its messages.
             options: The options.
+            way: A way to workers beside that of the option ``workers``.
         """
         super().__init__()
         keep_reads_on_heap()
@@ -129,9 +135,10 @@ class Engine(EventEmitter):
         self._idle: asyncio.Future[None] | None = None
         self._closed: str | None = None
         self._answers = Answers(options, self)
-        self._workers = (
-            None if options.workers is None else Workers(options.workers, self._serve, self.count)
-        )
+        ways: list[Way] = [] if options.workers is None else [UnixWay(options.workers)]
+        if way is not None:
+            ways.append(way)
+        self._workers = Workers(ways, self._serve, self.count) if ways else None
         self._exchanges = Exchanges(
             options, self._answers, self._find, self.count, lambda: self.loop
         )
@@ -227,7 +234,7 @@ class Engine(EventEmitter):
         if may_pass is not None and await self._passed_on(may_pass, scope, request, receive, send):
             return
         if is_http:
-            await self._serve_http(request, receive, send)
+            await self._serve_http(scope, request, receive, send)
         elif (await receive())["type"] == "websocket.connect":  # the client may be gone before it
             await self._serve_websocket(scope, request, receive, send)
 
@@ -415,14 +422,21 @@ class Engine(EventEmitter):
             return False
         try:
             await workers.pass_on(owner, scope, receive, send)
-        except WorkerLostError:
-            refused = unknown_sid(sid)
+        except (WorkerLostError, UnreachableError) as error:
+            refused = unknown_sid(sid) if isinstance(error, WorkerLostError) else 503
             await self._refused(request, refused)
-            if scope["type"] == "http":
-                await self._answers.refuse(send, request, refused)
-            else:
-                await self._answers.refuse_websocket(scope, send, request, refused)
+            await self._refuse(scope, send, request, refused)
         return True
+
+    async def _refuse(
+        self, scope: Scope, send: Send, request: Request, refused: Refusal | int
+    ) -> None:
+        if scope["type"] != "http":
+            await self._answers.refuse_websocket(scope, send, request, refused)
+        elif isinstance(refused, int):
+            await self._answers.status(send, request, refused)
+        else:
+            await self._answers.refuse(send, request, refused)
 
     @property
     def _name(self) -> str:
@@ -430,6 +444,8 @@ class Engine(EventEmitter):
         return "" if self._workers is None else self._workers.name
 
     async def _new_id(self, request: Request) -> Refusal | str:
+        if self._workers is not None:
+            await self._workers.ready()
         make = self.options.generate_id
         if make is None:
             return generate_id() + self._name
@@ -473,10 +489,11 @@ class Engine(EventEmitter):
             ConnectionRefusal(request, refused.code, refused.message, refused.context),
         )
 
-    async def _serve_http(self, request: Request, receive: Receive, send: Send) -> None:
-        answers = self._answers
+    async def _serve_http(
+        self, scope: Scope, request: Request, receive: Receive, send: Send
+    ) -> None:
         if request.method == "OPTIONS" and self.options.cors is not None:
-            await answers.preflight(send, request)
+            await self._answers.preflight(send, request)
             return
         query = request.query
         if query.get("sid"):
@@ -487,13 +504,9 @@ class Engine(EventEmitter):
                 await self._exchanges.serve(connection, request, receive, send)
         else:
             refused = await self._open_polling(request, query, send)
-        if refused is None:
-            return
-        await self._refused(request, refused)
-        if isinstance(refused, int):
-            await answers.status(send, request, refused)
-        else:
-            await answers.refuse(send, request, refused)
+        if refused is not None:
+            await self._refused(request, refused)
+            await self._refuse(scope, send, request, refused)
 
     async def _open_polling(
         self, request: Request, query: Mapping[str, str], send: Send
@@ -555,7 +568,7 @@ class Engine(EventEmitter):
         refused = await begin(scope, request, query, websocket, send)
         if refused is not None:
             await self._refused(request, refused)
-            await self._answers.refuse_websocket(scope, send, request, refused)
+            await self._refuse(scope, send, request, refused)
         elif websocket.peer is not None:  # otherwise it is closed, or the client has left
             self._websockets.add(websocket)
             if isinstance(websocket, ASGIWebSocket):

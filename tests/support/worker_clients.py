@@ -1,0 +1,59 @@
+"""What tests of several workers share: a client on polling that may be served by any of them, and what becomes of processes."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["UNKNOWN", "Client", "children", "wait_until"]
+
+
+def wait_until(done: Callable[[], object], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that serve for one."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    command = "from multiprocessing.spawn"
+    return [
+        int(each)
+        for each in found
+        if command in Path(f"/proc/{each}/cmdline").read_bytes().decode().replace("\0", " ")
+    ]
+
+
+class Client:
+    """A client on polling whose every request has a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.host = url.removeprefix("http://")
+        self.sid = ""
+        self.sid = json.loads(self.request("GET")[1][1:])["sid"]
+        self.request("POST", b"40")
+        self.request("GET")
+
+    def request(self, method: str, body: bytes | None = None, sid: str = "") -> tuple[int, bytes]:
+        line = http.client.HTTPConnection(self.host, timeout=20)
+        sid = sid or self.sid
+        query = "EIO=4&transport=polling" + (f"&sid={sid}" if sid else "")
+        try:
+            line.request(method, f"/socket.io/?{query}", body)
+            answer = line.getresponse()
+            return answer.status, answer.read()
+        finally:
+            line.close()
+
+    def ask(self, *args: object) -> object:
+        status, _ = self.request("POST", b"420" + json.dumps(args).encode())
+        assert status == 200
+        _, body = self.request("GET")
+        assert body.startswith(b"430"), body
+        return json.loads(body[3:])[0]
+
+
+UNKNOWN = b'{"code":1,"message":"Session ID unknown"}'
