@@ -34,9 +34,10 @@ from roomcast.adapters.pythonwire import (
 )
 from roomcast.adapters.wire import InvalidMessageError, read_names
 from roomcast.codec import Encoder
+from roomcast.engine.ways import Way
 from roomcast.errors import UsageError
 from roomcast.logs import Once, printable
-from roomcast.server.adapter import Adapter, AdapterFactory, BroadcastOptions
+from roomcast.server.adapter import Adapter, AdapterFactory, BroadcastOptions, PassingAdapter
 from roomcast.server.metrics import MeasuredAdapter
 from roomcast.server.recoverable import SessionAwareAdapter
 
@@ -158,6 +159,12 @@ class PythonSocketIOBridge(BrokerMember):
             await self._inner.close()
 
     # What follows is for the server and for its adapters.
+
+    @property
+    def way(self) -> Way | None:
+        """The way of the adapter beside it to workers of other hosts, if that has one."""
+        inner: object = self._inner
+        return inner.way if isinstance(inner, PassingAdapter) else None
 
     def new_adapter(self, nsp: "Namespace") -> Adapter:
         """Return a new adapter for a namespace.

@@ -10,6 +10,7 @@ from roomcast.adapters.link import LONGEST_PAUSE
 from roomcast.adapters.member import BrokerMember
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.numbering import POSITION_DELAY
+from roomcast.adapters.passing import BrokerWay
 from roomcast.adapters.publisher import QueuePolicy
 from roomcast.errors import UsageError
 from roomcast.server.adapter import Adapter
@@ -50,6 +51,7 @@ class BrokerNode(BrokerMember, ABC):
         self.requests_timeout = requests_timeout
         self._notepack: Notepack | None = None
         self._buses: list[Exchange] = []
+        self._way: BrokerWay | None = None
 
     @abstractmethod
     def _new_bus(self, adapter: ClusterAdapter, notepack: Notepack) -> Exchange:
@@ -62,6 +64,11 @@ class BrokerNode(BrokerMember, ABC):
         await super().close()
 
     # What follows is for the server and for the buses.
+
+    @property
+    def way(self) -> BrokerWay | None:
+        """The way to workers of other hosts, if requests are passed to them."""
+        return self._way
 
     def new_adapter(self, nsp: "Namespace") -> Adapter:
         """Return a new adapter for a namespace.
@@ -110,6 +117,8 @@ class BrokerNode(BrokerMember, ABC):
         return max(self.subscriber.since + LONGEST_PAUSE - self._loop.time(), 0.0)
 
     def _changed(self) -> None:
+        if self._way is not None:
+            self._way.changed()
         if self.publisher.connected and not self._closed:
             for bus in list(self._buses):
                 bus.numbering.announce(POSITION_DELAY)  # others may not hear it yet

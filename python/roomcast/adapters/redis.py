@@ -6,6 +6,7 @@ from roomcast.adapters.classic import ClassicBus
 from roomcast.adapters.cluster import ClusterAdapter
 from roomcast.adapters.node import BrokerNode
 from roomcast.adapters.notepack import Notepack
+from roomcast.adapters.passing import BrokerWay
 from roomcast.adapters.publisher import QUEUE_SIZE, QueuePolicy
 from roomcast.adapters.wire import KEY
 
@@ -44,6 +45,7 @@ class RedisAdapter(BrokerNode):
         publish_on_specific_response_channel: bool = True,
         queue_size: int = QUEUE_SIZE,
         queue_policy: QueuePolicy = "drop_oldest",
+        pass_requests: bool = False,
     ) -> None:
         """Prepare; connections are made when the server starts.
 
@@ -57,6 +59,8 @@ class RedisAdapter(BrokerNode):
                 socket.io-redis-adapter, where that is off: all nodes of version 8 listen there.
             queue_size: Bytes that wait for the broker at most; of a Redis Cluster, for each member.
             queue_policy: What is dropped beyond: ``drop_oldest`` or ``drop_newest``.
+            pass_requests: Whether a request for a session of another roomcast node is passed to it over the broker, so that the nodes
+                need no sticky connections; the same for all nodes.
 
         Raises:
             MissingDependencyError: If redis-py or msgpack is not installed.
@@ -70,6 +74,8 @@ class RedisAdapter(BrokerNode):
             queue_policy=queue_policy,
         )
         self.key = key
+        if pass_requests:
+            self._way = BrokerWay(self, key, sharded=False)
         self.answers_specifically = publish_on_specific_response_channel
 
     def _new_bus(self, adapter: ClusterAdapter, notepack: Notepack) -> ClassicBus:

@@ -18,6 +18,7 @@ from roomcast.adapters.gaps import Gaps
 from roomcast.adapters.messages import Messages, new_uid
 from roomcast.adapters.node import BrokerNode
 from roomcast.adapters.notepack import Notepack
+from roomcast.adapters.passing import BrokerWay
 from roomcast.adapters.publisher import QUEUE_SIZE, QueuePolicy
 from roomcast.adapters.receiving import Node
 from roomcast.adapters.wire import (
@@ -269,6 +270,7 @@ class ShardedRedisAdapter(BrokerNode):
         requests_timeout: float = 5.0,
         queue_size: int = QUEUE_SIZE,
         queue_policy: QueuePolicy = "drop_oldest",
+        pass_requests: bool = False,
     ) -> None:
         """Prepare; connections are made when the server starts.
 
@@ -281,6 +283,8 @@ class ShardedRedisAdapter(BrokerNode):
             requests_timeout: Seconds that other nodes have for an answer.
             queue_size: Bytes that wait for the broker at most; of a Redis Cluster, for each member.
             queue_policy: What is dropped beyond: ``drop_oldest`` or ``drop_newest``.
+            pass_requests: Whether a request for a session of another roomcast node is passed to it over the broker, so that the nodes
+                need no sticky connections; the same for all nodes.
 
         Raises:
             MissingDependencyError: If redis-py or msgpack is not installed.
@@ -297,6 +301,8 @@ class ShardedRedisAdapter(BrokerNode):
             queue_policy=queue_policy,
         )
         self.channel_prefix = channel_prefix
+        if pass_requests:
+            self._way = BrokerWay(self, channel_prefix, sharded=True)
         self.subscription_mode: SubscriptionMode = subscription_mode
 
     def _new_bus(self, adapter: ClusterAdapter, notepack: Notepack) -> ShardedBus:

@@ -31,6 +31,7 @@ from roomcast.adapters.gaps import Gaps
 from roomcast.adapters.messages import BROADCAST, REQUEST_TYPES, Messages, new_uid
 from roomcast.adapters.node import BrokerNode
 from roomcast.adapters.notepack import Notepack
+from roomcast.adapters.passing import BrokerWay
 from roomcast.adapters.publisher import QUEUE_SIZE, Append, QueuePolicy
 from roomcast.adapters.reader import StreamReader
 from roomcast.adapters.receiving import Node
@@ -355,6 +356,7 @@ class RedisStreamsAdapter(BrokerNode):
         requests_timeout: float = 5.0,
         queue_size: int = QUEUE_SIZE,
         queue_policy: QueuePolicy = "drop_oldest",
+        pass_requests: bool = False,
     ) -> None:
         """Prepare; connections are made when the server starts.
 
@@ -372,6 +374,8 @@ class RedisStreamsAdapter(BrokerNode):
             requests_timeout: Seconds that other nodes have for an answer.
             queue_size: Bytes that wait for the broker at most.
             queue_policy: What is dropped beyond: ``drop_oldest`` or ``drop_newest``.
+            pass_requests: Whether a request for a session of another roomcast node is passed to it over pub/sub, so that the nodes
+                need no sticky connections; the same for all nodes.
 
         Raises:
             MissingDependencyError: If redis-py or msgpack is not installed.
@@ -398,6 +402,8 @@ class RedisStreamsAdapter(BrokerNode):
         self.stream_count = stream_count
         self._channel_prefix = channel_prefix
         self._sharded = use_sharded_pubsub
+        if pass_requests:
+            self._way = BrokerWay(self, channel_prefix, sharded=use_sharded_pubsub)
         self._max_len = max_len
         self._read_count = read_count
         self._only_plaintext = only_plaintext

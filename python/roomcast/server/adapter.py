@@ -6,10 +6,11 @@ they do beside is to tell the other nodes. A local broadcast is one call into th
 """
 
 from collections.abc import Awaitable, Callable, Container, Iterable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from roomcast._core import EncodedPacket, Rooms
 from roomcast.engine.outbox import DONE, Drain
+from roomcast.engine.ways import Way
 from roomcast.events import EventEmitter, Listener
 from roomcast.server.acks import Ack, AckReport, BroadcastAck
 from roomcast.server.remote import FetchedSockets
@@ -27,6 +28,7 @@ __all__ = [
     "AdapterFactory",
     "Asking",
     "BroadcastOptions",
+    "PassingAdapter",
 ]
 
 CREATE_ROOM: Final = "create-room"
@@ -89,6 +91,16 @@ class AdapterFactory(Protocol):
 
     async def close(self) -> None:
         """End: the server has closed."""
+
+
+@runtime_checkable
+class PassingAdapter(Protocol):
+    """An `AdapterFactory` that may bring a way to workers of other hosts."""
+
+    @property
+    def way(self) -> Way | None:
+        """The way, if requests are passed on."""
+        ...
 
 
 class Adapter(EventEmitter):

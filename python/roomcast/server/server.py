@@ -12,7 +12,7 @@ from roomcast.engine.connection import Connection
 from roomcast.engine.outbox import DONE
 from roomcast.engine.server import CLOSE_TIMEOUT, Engine
 from roomcast.errors import UsageError
-from roomcast.server.adapter import AdapterFactory
+from roomcast.server.adapter import AdapterFactory, PassingAdapter
 from roomcast.server.client import Client, Parked
 from roomcast.server.handlers import ErrorHook, ServerHandlers
 from roomcast.server.metrics import Metrics, metrics_of
@@ -67,7 +67,9 @@ class Server(Namespace):
             )
         self.parked = Parked(self.options.limits.max_pending_size)
         self.warned_of_own_room = False
-        self.engine: Engine = Engine(self._on_connection, self.options)
+        adapter: object = self.options.adapter
+        way = adapter.way if isinstance(adapter, PassingAdapter) else None
+        self.engine: Engine = Engine(self._on_connection, self.options, way)
         self.encoder = encoder_of(
             self.options.parser, self.options.limits, self.options.default, self.engine.traffic
         )

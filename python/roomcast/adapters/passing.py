@@ -1,0 +1,319 @@
+"""The way to workers of other hosts: requests for their sessions travel over the broker, and the answers come back there.
+
+Each worker hears one channel, which its name is in. A request is a `Stream` of segments between two of them. Over that of a GET or a POST
+the request travels, and its answer; over that of a WebSocket its messages, for as long as it lasts.
+
+What becomes of a stream where something fails:
+
+    =============================  =============================================================================================
+    what                           what happens
+    =============================  =============================================================================================
+    nobody hears the channel       the broker says so with the first segment: the worker is lost
+    a worker has died              the same, with the next segment or sign of life that it is asked for
+    a host hangs or is cut off     after `MAX_SILENCE` looks in vain its streams are broken, and the worker is lost
+    a connection to the broker     all streams of this worker are broken, since segments may be missing; the others are told when
+    breaks                         it is back, and till then nobody can be reached
+    =============================  =============================================================================================
+
+Who can publish on the broker can speak as any client; that is so with everything that travels there.
+"""
+
+import asyncio
+import logging
+from secrets import randbits
+from typing import TYPE_CHECKING, Any, Final
+
+from roomcast.adapters.publishers import Publishers
+from roomcast.adapters.receiving import Node
+from roomcast.adapters.segments import Flag, Segment, Stream, pack_segment, read_segment
+from roomcast.engine.asgi import ASGIApplication, Receive, Scope, Send
+from roomcast.engine.hops import HEAD_TIMEOUT, Hop, unpack_scope
+from roomcast.engine.passing import pass_request, serve_request
+from roomcast.engine.ways import UnreachableError, WorkerLostError
+from roomcast.errors import UsageError
+from roomcast.logs import Once
+
+if TYPE_CHECKING:
+    from roomcast.adapters.subscriber import Handlers
+
+__all__ = ["BrokerWay"]
+
+LOOK_INTERVAL: Final = 2.0
+"""Seconds between two looks whether anything has come from a worker that there are streams with."""
+
+MAX_SILENCE: Final = 4
+"""Looks in vain after which a worker is lost; it is asked for a sign of life from the first one on."""
+
+MAX_QUEUED: Final = 4_000_000
+"""Bytes that wait for the broker above which streams wait, so that broadcasts find their place in the queue."""
+
+PAUSE: Final = 0.01
+"""Seconds until streams that wait for the broker look again."""
+
+READY_LOOKS: Final = 100
+"""Such pauses that the first session waits until the broker has confirmed the channel of this worker."""
+
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds that a worker which ends waits for requests that it was passed."""
+
+ID_BITS: Final = 64
+
+log = logging.getLogger("roomcast.adapters")
+
+
+class _Peer:
+    """Another worker that there are streams with, or were a moment ago."""
+
+    __slots__ = ("channel", "has_spoken", "misses", "streams")
+
+    def __init__(self, channel: bytes) -> None:
+        self.channel = channel
+        self.streams: dict[int, Stream] = {}
+        self.has_spoken = True
+        self.misses = 0
+
+
+class BrokerWay:
+    """The broker of an adapter, as a `Way`. It belongs to the event loop of its server."""
+
+    def __init__(self, node: Node, prefix: str, *, sharded: bool) -> None:
+        """Prepare.
+
+        Args:
+            node: Has the connections.
+            prefix: What the names of all channels begin with.
+            sharded: Whether the channels are sharded ones.
+
+        Raises:
+            UsageError: If the broker is a Redis Cluster, whose members do not tell who hears a channel elsewhere.
+        """
+        if isinstance(node.publisher, Publishers):
+            raise UsageError(
+                "pass_requests needs one broker that all nodes are on, not a Redis Cluster"
+            )
+        self._node = node
+        self._prefix = prefix
+        self._publish_command = b"SPUBLISH" if sharded else b"PUBLISH"
+        self._sharded = sharded
+        self._name = b""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._serve_here: ASGIApplication | None = None
+        self._channels: Handlers = {}
+        self._peers: dict[str, _Peer] = {}
+        self._serving: set[asyncio.Task[None]] = set()
+        self._stalled: set[Stream] = set()
+        self._look: asyncio.TimerHandle | None = None
+        self._once = Once()
+
+    def start(self, loop: asyncio.AbstractEventLoop, name: str, serve: ASGIApplication) -> None:
+        """Hear the channel of a name."""
+        self._loop, self._name, self._serve_here = loop, name.encode(), serve
+        self._channels = {self._channel_of(name): self._on_message}
+        self._node.ensure_started()
+        if self._sharded:
+            self._node.subscriber.add(shards=self._channels)
+        else:
+            self._node.subscriber.add(self._channels)
+        self._look = loop.call_later(LOOK_INTERVAL, self._on_look)
+
+    def stop(self) -> None:
+        """Hear nothing more, and break what is on its way."""
+        if self._loop is None:
+            return
+        if self._look is not None:
+            self._look.cancel()
+        if self._sharded:
+            self._node.subscriber.remove(shards=self._channels)
+        else:
+            self._node.subscriber.remove(self._channels)
+        self._loop = None
+        self._break_all()
+
+    async def ready(self) -> None:
+        """Wait until the broker has confirmed the channel, or cannot be reached, or takes too long."""
+        subscriber = self._node.subscriber
+        await subscriber.tried()
+        for _ in range(READY_LOOKS):
+            if subscriber.settled or not subscriber.listening:
+                return
+            await asyncio.sleep(PAUSE)
+        log.warning("the broker has not confirmed the channel of this worker")
+
+    async def close(self) -> None:
+        """Let requests that were passed here end, then hear nothing more."""
+        if self._serving:
+            _, late = await asyncio.wait(self._serving, timeout=DRAIN_TIMEOUT)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        self.stop()
+
+    def leads_to(self, name: str) -> bool:
+        """Say that whoever is not known otherwise may be on another host."""
+        return True
+
+    async def pass_on(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a worker of another host serve a request; as `Way.pass_on`."""
+        if not self._works() or self._loop is None:
+            raise UnreachableError
+        self._node.count("passed_on")
+        stream = self._new_stream(name, randbits(ID_BITS), opens=True)
+        try:
+            await pass_request(Hop(stream, stream), scope, receive, send)
+        except OSError as error:
+            raise (WorkerLostError if self._works() else UnreachableError) from error
+
+    def changed(self) -> None:
+        """Learn that a connection to the broker has broken, or is there again."""
+        if not self._works():
+            self._break_all()
+
+    def _works(self) -> bool:
+        """Say whether others hear this worker, and it them."""
+        return self._node.publisher.connected and self._node.subscriber.listening
+
+    def _break_all(self) -> None:
+        """Break all streams: segments may be missing. The others learn it as soon as the broker is back."""
+        for peer in self._peers.values():
+            _reset_all(peer)
+
+    def _on_message(self, channel: bytes, data: bytes) -> None:
+        """Take a segment. Any bytes may come: what is no segment has no effect."""
+        try:
+            segment = read_segment(data)
+        except ValueError as error:
+            self._node.count("invalid")
+            if self._once.is_first("invalid", ""):
+                log.warning("a message of the cluster was dropped: %s", error)
+            return
+        peer = self._peer(segment.sender)
+        peer.has_spoken = True
+        flags, id = segment.flags, segment.id
+        stream = peer.streams.get(id)
+        if Flag.PING in flags:
+            self._publish(peer, Flag.PONG, 0, 0, b"")
+        elif Flag.RESET in flags:
+            if stream is not None:
+                stream.end()
+        elif stream is not None:
+            stream.take(segment)
+        elif Flag.OPEN in flags:
+            self._begin(segment)
+        elif not flags:  # the other end does not know yet that it is over
+            self._publish(peer, Flag.RESET, id, 0, b"")
+
+    def _begin(self, segment: Segment) -> None:
+        """Serve a request that comes with the first segment of a stream."""
+        if self._loop is None:
+            return
+        self._node.count("passed_here")
+        stream = self._new_stream(segment.sender, segment.id, opens=False)
+        stream.take(segment)
+        task = self._loop.create_task(self._serve(stream))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, stream: Stream) -> None:
+        hop = _BrokerHop(stream, stream)
+        try:
+            async with asyncio.timeout(HEAD_TIMEOUT):
+                scope = await hop.read()
+            if scope is None:
+                raise ValueError("no scope")
+            unpack_scope(scope)
+        except (TimeoutError, ValueError) as error:
+            log.debug("another worker has said nothing: %s", error)
+            hop.close()
+            return
+        assert self._serve_here is not None
+        await serve_request(hop, scope, self._serve_here)
+
+    def _new_stream(self, name: str, id: int, *, opens: bool) -> Stream:
+        assert self._loop is not None
+        peer = self._peer(name)
+        stream: Stream
+
+        def send(flags: Flag, id: int, number: int, data: bytes) -> bool:
+            if data and self._node.publisher.size > MAX_QUEUED:
+                self._stall(stream)
+                return False
+            self._publish(peer, flags, id, number, data)
+            return True
+
+        def ended(id: int) -> None:
+            peer.streams.pop(id, None)
+            self._stalled.discard(stream)
+
+        stream = peer.streams[id] = Stream(id, self._loop, send, ended, opens=opens)
+        return stream
+
+    def _publish(self, peer: _Peer, flags: Flag, id: int, number: int, data: bytes) -> None:
+        message = pack_segment(flags, self._name, id, number, data)
+        publisher = self._node.publisher
+        if flags & (Flag.OPEN | Flag.PING):
+            heard = publisher.ask(self._publish_command, peer.channel, message)
+            heard.add_done_callback(lambda done: self._on_heard(peer, done))
+        else:
+            publisher.publish(peer.channel, message, sharded=self._sharded)
+
+    def _on_heard(self, peer: _Peer, heard: "asyncio.Future[Any]") -> None:
+        """Learn how many have heard a segment; of a worker that is gone there is nobody."""
+        if not heard.cancelled() and (heard.exception() is not None or not heard.result()):
+            _end_all(peer)
+
+    def _stall(self, stream: Stream) -> None:
+        assert self._loop is not None
+        if not self._stalled:
+            self._loop.call_later(PAUSE, self._go_on)
+        self._stalled.add(stream)
+
+    def _go_on(self) -> None:
+        stalled, self._stalled = self._stalled, set()
+        for stream in stalled:
+            stream.flush()
+
+    def _on_look(self) -> None:
+        """Look whether the workers that there are streams with are there."""
+        if self._loop is None:
+            return
+        self._look = self._loop.call_later(LOOK_INTERVAL, self._on_look)
+        for name, peer in list(self._peers.items()):
+            if not peer.streams:
+                del self._peers[name]
+            elif peer.has_spoken:
+                peer.has_spoken, peer.misses = False, 0
+            elif peer.misses >= MAX_SILENCE:
+                log.info("a worker of another host does not answer any more")
+                _reset_all(peer)
+            else:
+                peer.misses += 1
+                self._publish(peer, Flag.PING, 0, 0, b"")
+
+    def _peer(self, name: str) -> _Peer:
+        peer = self._peers.get(name)
+        if peer is None:
+            peer = self._peers[name] = _Peer(self._channel_of(name))
+        return peer
+
+    def _channel_of(self, name: str) -> bytes:
+        return f"{self._prefix}-roomcast-worker#{name}#".encode()
+
+
+class _BrokerHop(Hop):
+    """A hop over a stream, which loses nothing of what was written before it was closed."""
+
+    async def end(self) -> None:
+        """Return at once."""
+
+
+def _reset_all(peer: _Peer) -> None:
+    """Break all streams with a worker, which learns it if it can."""
+    for stream in list(peer.streams.values()):
+        stream.reset()
+
+
+def _end_all(peer: _Peer) -> None:
+    """Break all streams with a worker that is gone."""
+    for stream in list(peer.streams.values()):
+        stream.end()
