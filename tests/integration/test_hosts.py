@@ -14,6 +14,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from roomcast import RedisAdapter, ShardedRedisAdapter
+from roomcast.errors import UsageError
 from support.balancer import Balancer, balancing
 from support.broker import RunningBroker, missing_broker, running_broker
 from support.crowd_of_clients import crowd
@@ -106,6 +108,12 @@ def kill(program: Program) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("kind", [RedisAdapter, ShardedRedisAdapter])
+def test_a_redis_cluster_is_refused(kind):
+    with pytest.raises(UsageError, match="pass_requests needs one broker"):
+        kind(["redis://127.0.0.1:1"], pass_requests=True)
+
+
 @pytest.mark.parametrize("transport", ["", "polling"])
 @pytest.mark.parametrize("kind", ["classic", "sharded", "streams"])
 def test_clients_with_default_options_are_served_without_sticky_connections(
@@ -146,6 +154,15 @@ def test_large_and_binary_messages_travel(folder):
         for _ in range(4):
             assert client.request("POST", b"4" + b"x" * 2_000_000)[0] == 413
         assert client.ask("length", "é") == 1
+
+
+def test_bodies_that_come_slowly_are_passed_on_as_they_come(folder):
+    with two_hosts(folder) as hosts:
+        client = Client(hosts.url)
+        body = b'420["length","' + b"x" * 100_000 + b'"]'
+        for _ in range(8):
+            assert client.post_slowly(body, 5) == 200
+            assert client.request("GET") == (200, b"430[100000]")
 
 
 def test_websockets_travel_in_both_directions(folder):

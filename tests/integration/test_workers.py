@@ -193,6 +193,15 @@ def test_what_a_client_is_told_does_not_depend_on_who_is_asked(folder):
         assert client.request("PUT")[0] == 500
 
 
+def test_bodies_that_come_slowly_are_passed_on_as_they_come(folder):
+    with on_roomcast(folder) as (url, _):
+        client = Client(url)
+        body = b'420["length","' + b"x" * 100_000 + b'"]'
+        for _ in range(8):
+            assert client.post_slowly(body, 5) == 200
+            assert client.request("GET") == (200, b"430[100000]")
+
+
 def test_overlapping_requests_end_a_session_wherever_they_arrive(folder):
     with on_roomcast(folder) as (url, _):
         for _ in range(8):

@@ -20,6 +20,7 @@ class Balancer:
     def __init__(self, ports: Sequence[int]) -> None:
         self.ports = list(ports)
         self.port = 0
+        self.lines: set[asyncio.StreamWriter] = set()
         self._turn = 0
 
     @property
@@ -28,6 +29,7 @@ class Balancer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection."""
+        self.lines.add(writer)
         self._turn += 1
         first = self._turn % len(self.ports)
         for port in (*self.ports[first:], *self.ports[:first]):
@@ -35,13 +37,14 @@ class Balancer:
                 far = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
                 continue
+            self.lines.add(far[1])
             try:
                 await asyncio.gather(pump(reader, far[1]), pump(far[0], writer))
             except asyncio.CancelledError:
                 return  # the end of the test; asyncio would log it
-            finally:
-                far[1].close()
-                writer.close()
+            for line in (writer, far[1]):
+                line.close()
+                self.lines.discard(line)
             return
         writer.close()
 
@@ -54,13 +57,16 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
-async def end() -> None:
-    """Cancel what runs, and let its connections close."""
+async def end(balancer: Balancer, server: asyncio.Server) -> None:
+    """Cancel what runs, and close its connections, whatever waits in them."""
+    server.close()
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.sleep(0)
+    for line in balancer.lines:
+        line.transport.abort()
+    await asyncio.sleep(0.01)
 
 
 @contextmanager
@@ -77,6 +83,5 @@ def balancing(*ports: int) -> Iterator[Balancer]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        server.close()
-        loop.run_until_complete(end())
+        loop.run_until_complete(end(balancer, server))
         loop.close()
