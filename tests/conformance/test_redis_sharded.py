@@ -277,7 +277,7 @@ async def test_messages_of_nobody_do_no_harm(
     bus: Any = io.adapter.bus
     randomly = random.Random(20)
     sent = [*valid, *(mutated(randomly, valid) for _ in range(MESSAGES))]
-    channels = [*bus._names, b"socket.io#/#room#"]
+    channels = [*bus._subscribed["shards"], b"socket.io#/#room#"]
     for number, data in enumerate(sent):
         bus.on_message(randomly.choice(channels), data)
         if number % 500 == 0:

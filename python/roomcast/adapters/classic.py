@@ -10,7 +10,6 @@ Source:
     socket.io-redis-adapter 8.3.0, ``RedisAdapter``.
 """
 
-import logging
 from collections.abc import Callable
 from secrets import choice
 from typing import Any, Final
@@ -46,8 +45,6 @@ POSITION_SIZE: Final = 9
 
 PEEK_SIZE: Final = 1_024
 """Bytes from which on the options of a broadcast are read before its payload."""
-
-log = logging.getLogger("roomcast.adapters")
 
 
 class ClassicBus(Exchange):
@@ -242,8 +239,7 @@ class ClassicBus(Exchange):
         return self._own_channel() if options.all_of else self._channels.request
 
     def _own_channel(self) -> bytes:
-        if self._once.is_first(self._nsp.name, "all_of"):
-            log.info("all_of reaches the sockets of roomcast nodes only: Node.js does not know it")
+        self._say_all_of()
         return self._channels.own
 
     def _new_id(self) -> str:

@@ -215,6 +215,11 @@ class ClusterAdapter(Adapter):
         """Whether what is sent to all may be for somebody here."""
         return bool(len(self.rooms)) or self.has_sessions
 
+    def concerns_choice(self, options: BroadcastOptions) -> bool:
+        """Say whether a broadcast may be for somebody here."""
+        named = options.rooms or options.all_of
+        return any(map(self.concerns, named)) if named else self.concerns_anybody
+
     def _has_observers(self) -> bool:
         return self.tells_rooms or super()._has_observers()
 

@@ -1,5 +1,6 @@
 """What this node asks of the others, whatever the format that it travels in; how others are answered is the other half, `receiving.py`."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,8 @@ from roomcast.server.remote import FetchedSockets
 from roomcast.sockets.acks import Done
 
 __all__ = ["Exchange"]
+
+log = logging.getLogger("roomcast.adapters")
 
 
 class Exchange(Receiver):
@@ -186,6 +189,10 @@ class Exchange(Receiver):
         except BaseException:
             self.numbering.undo(channel)
             raise
+
+    def _say_all_of(self) -> None:
+        if self._once.is_first(self._nsp.name, "all_of"):
+            log.info("all_of reaches the sockets of roomcast nodes only: Node.js does not know it")
 
     def _forget(self, id: str) -> None:
         self._pending.pop(id, None)

@@ -12,7 +12,7 @@ Source:
 
 import json
 from secrets import token_hex
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.wire import (
@@ -23,6 +23,9 @@ from roomcast.adapters.wire import (
     write_options,
 )
 from roomcast.server.adapter import BroadcastOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["BROADCAST", "REQUEST_TYPES", "Messages", "new_uid"]
 
@@ -57,9 +60,13 @@ def new_uid() -> str:
 class Messages:
     """Writes and reads the messages of one node in one namespace."""
 
-    def __init__(self, notepack: Notepack, uid: str, nsp: str) -> None:
-        """Take whose they are."""
+    def __init__(self, notepack: Notepack, uid: str, nsp: str, *, packed: bool = False) -> None:
+        """Take whose they are, and whether all are written as MessagePack."""
         self._requests = Requests(notepack)
+        self._write: Callable[[dict[str, Any]], bytes] = (
+            notepack.pack if packed else self._requests.write
+        )
+        self._packed = packed
         self._notepack = notepack
         self._uid = uid
         self._nsp = nsp
@@ -123,7 +130,7 @@ class Messages:
         """
         packet = self._notepack.encoder.encode_event(self._nsp, event, args)
         opts = write_options(options, timeout=id is not None)
-        if packet.attachments:
+        if packet.attachments or self._packed:
             pack = self._notepack.pack
             return b"\x85\xa4type\x03\xa4data%b\xa6packet\x82\xa4type\x02\xa4data%b%b\xa4opts%b" % (
                 b"\x82" if id is None else b"\x83",
@@ -148,26 +155,6 @@ class Messages:
         whole = begun + self._packed_tail + number
         return b"\x86" + whole[1:] + b"\xa5first\xc3" if is_first else whole
 
-    def pack_ask(
-        self, id: str, event: str, args: tuple[Any, ...], options: BroadcastOptions
-    ) -> bytes:
-        """Return a broadcast whose answers are collected, in MessagePack, but for its number; errors as for `write_broadcast`."""
-        self._notepack.encoder.encode_event(self._nsp, event, args)
-        pack = self._notepack.pack
-        return b"\x85\xa4type\x03\xa4data\x83\xa6packet\x82\xa4type\x02\xa4data%b%b\xa4opts%b" % (
-            self._notepack.pack_event(self._nsp, event, args),
-            b"\xa9requestId" + pack(id),
-            pack(write_options(options, timeout=True)),
-        )
-
-    def pack_request(self, request: dict[str, Any], position: int, is_first: bool) -> bytes:
-        """Return a request in MessagePack; errors as for `write_request`."""
-        return self._notepack.pack(self._request(request, position, is_first))
-
-    def pack_answer(self, answer: dict[str, Any]) -> bytes:
-        """Return an answer in MessagePack; errors as for `write_request`."""
-        return self._notepack.pack(self._answer(answer))
-
     def write_request(self, request: dict[str, Any], position: int, is_first: bool) -> bytes:
         """Return a request.
 
@@ -176,11 +163,11 @@ class Messages:
             OverflowError: If an integer has none.
             ValueError: If something is nested too deep.
         """
-        return self._requests.write(self._request(request, position, is_first))
+        return self._write(self._request(request, position, is_first))
 
     def write_answer(self, answer: dict[str, Any]) -> bytes:
         """Return an answer; errors as for `write_request`."""
-        return self._requests.write(self._answer(answer))
+        return self._write(self._answer(answer))
 
     def _request(self, request: dict[str, Any], position: int, is_first: bool) -> dict[str, Any]:
         fields = {name: value for name, value in request.items() if name != "type"}

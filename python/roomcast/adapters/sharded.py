@@ -7,7 +7,6 @@ Source:
     socket.io-redis-adapter 8.3.0, ``lib/sharded-adapter.ts``.
 """
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
@@ -15,21 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from roomcast.adapters.cluster import ClusterAdapter
 from roomcast.adapters.exchange import Exchange
 from roomcast.adapters.gaps import Gaps
-from roomcast.adapters.messages import Messages, new_uid
+from roomcast.adapters.message_bus import MessageBus
 from roomcast.adapters.node import BrokerNode
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.passing import BrokerWay
 from roomcast.adapters.publisher import QUEUE_SIZE, QueuePolicy
 from roomcast.adapters.receiving import Node
-from roomcast.adapters.wire import (
-    KEY,
-    InvalidMessageError,
-    RequestType,
-    is_object,
-    read_event,
-    read_options,
-    write_choice,
-)
+from roomcast.adapters.wire import KEY, RequestType, read_options
 from roomcast.server.adapter import BroadcastOptions
 
 if TYPE_CHECKING:
@@ -49,10 +40,8 @@ JOIN_GRACE: Final = 2.0
 MAX_GRACES: Final = 10_000
 """Rooms for which that is so at once. Beyond: the one that was joined first has no grace any more."""
 
-log = logging.getLogger("roomcast.adapters")
 
-
-class ShardedBus(Exchange):
+class ShardedBus(MessageBus):
     """One namespace on the sharded bus. It belongs to the event loop of its server."""
 
     def __init__(
@@ -66,29 +55,18 @@ class ShardedBus(Exchange):
         mode: SubscriptionMode,
     ) -> None:
         """Subscribe to the channels that every node of a namespace has."""
-        self.uid = new_uid()
-        nsp = adapter.nsp.name
-        self._channel = f"{prefix}#{nsp}#".encode()
-        self._own = f"{prefix}-roomcast#{nsp}#".encode()
-        super().__init__(node, adapter, notepack, on_close, self._channel)
+        super().__init__(
+            node, adapter, notepack, on_close, prefix=prefix, sharded=True, packed=False
+        )
         self._mode = mode
-        self._messages = Messages(notepack, self.uid, nsp)
         self._graces: dict[str, float] = {}
         self._room_channels: dict[bytes, Handler] = {}
-        # What was heard in a channel is forgotten with it: what comes after is no gap.
-        self._gaps: dict[bytes, Gaps] = {}
-        self._names: dict[bytes, Handler] = {
-            self._channel: self.on_message,
-            self._answers_to(self.uid): self.on_message,
-            self._own: self.on_message,
-        }
-        node.subscriber.add(shards=self._names)
         adapter.tells_rooms = mode != "static"
 
     def close(self) -> None:
         """End: the namespace is no more."""
         self._adapter.tells_rooms = False
-        self._node.subscriber.remove(shards=self._names | self._room_channels)
+        self._node.subscriber.remove(shards=self._room_channels)
         self._room_channels.clear()
         super().close()
 
@@ -115,7 +93,7 @@ class ShardedBus(Exchange):
         channel = self._broadcast_channel(options)
         begun = messages.write_broadcast(event, args, options)
         data = self._numbered(channel, partial(messages.numbered, begun))
-        node.publisher.publish(channel, data, sharded=True)
+        self._publish(channel, data)
 
     def join(self, options: BroadcastOptions, rooms: tuple[str, ...], leave: bool) -> None:
         """Let the sockets of other nodes join rooms, or leave them."""
@@ -128,88 +106,19 @@ class ShardedBus(Exchange):
             while len(self._graces) > MAX_GRACES:
                 del self._graces[next(iter(self._graces))]
 
-    def on_message(self, channel: bytes, data: bytes) -> None:
-        """Take whatever has come."""
-        if self._messages.is_own(data):
-            self._node.count("own")
-            return
-        self._guarded(lambda: self._take(channel, data))
+    def _take_message(self, message: dict[str, Any], gaps: Gaps) -> None:
+        if message["type"] != RequestType.BROADCAST or "requestId" in message:
+            super()._take_message(message, gaps)
+        elif self._take_sequence(message, gaps):
+            self._take_broadcast(message)
 
-    def _take(self, channel: bytes, data: bytes) -> None:
-        is_answer, message = self._messages.read(data)
-        if not message:
-            self._node.count("foreign_namespaces")
-        elif is_answer:
-            self._take_answer(message)
-        else:
-            gaps = self._gaps.setdefault(channel, Gaps())
-            if message.pop("first") is True:
-                gaps.forget(str(message["uid"]).encode("utf-8", "replace"))
-            if message["type"] == RequestType.BROADCAST and "requestId" not in message:
-                self._take_broadcast(message, gaps)
-            else:
-                self._take_request(message, gaps)
-
-    def _take_broadcast(self, message: dict[str, Any], gaps: Gaps) -> None:
-        if not self._take_sequence(message, gaps):
-            return
+    def _take_broadcast(self, message: dict[str, Any]) -> None:
         adapter = self._adapter
         options = read_options(message.get("opts"))
-        named = options.rooms or options.all_of
-        wanted = any(map(adapter.concerns, named)) if named else adapter.concerns_anybody
-        if not wanted:
+        if adapter.concerns_choice(options):
+            adapter.deliver(*self._event_of(message), options)
+        else:
             self._node.count("foreign_rooms")
-            return
-        packet = message.get("packet")
-        if not is_object(packet):
-            raise InvalidMessageError("no packet")
-        event = read_event(packet, self._nsp.name)
-        assert event is not None  # its namespace was looked at
-        adapter.deliver(event[0], event[1], options)
-
-    def _send_ask(
-        self, id: str, event: str, args: tuple[Any, ...], options: BroadcastOptions
-    ) -> None:
-        channel, messages = self._request_channel(options), self._messages
-        begun = messages.write_broadcast(event, args, options, id)
-        data = self._numbered(channel, partial(messages.numbered, begun))
-        self._node.publisher.publish(channel, data, sharded=True)
-
-    def _send_request(self, options: BroadcastOptions, request: dict[str, Any]) -> None:
-        channel, messages = self._request_channel(options), self._messages
-        if "opts" in request:  # nodes of version 8 take the flags for granted
-            request = request | {"opts": write_choice(options) | {"flags": {}}}
-        data = self._numbered(channel, partial(messages.write_request, request))
-        self._node.publisher.publish(channel, data, sharded=True)
-
-    def _send_answer(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
-        uid = request.get("uid")
-        if not isinstance(uid, str):
-            raise InvalidMessageError("nobody to answer")
-        data = self._messages.write_answer(answer)
-        self._node.publisher.publish(self._answers_to(uid), data, sharded=True)
-
-    def _send_position(self, channel: bytes, position: int) -> None:
-        request = {"type": RequestType.POSITION}
-        data = self._messages.write_request(request, position, False)
-        self._node.publisher.publish(channel, data, sharded=True)
-
-    async def _count_servers(self, *, own: bool) -> int:
-        channel = self._own if own else self._channel
-        return await self._node.publisher.subscribers(channel, sharded=True)
-
-    def _new_id(self) -> str:
-        return new_uid()
-
-    def _answers_to(self, uid: str) -> bytes:
-        return b"%b%b#" % (self._channel, uid.encode("utf-8", "replace"))
-
-    def _request_channel(self, options: BroadcastOptions) -> bytes:
-        if not options.all_of:
-            return self._channel
-        if self._once.is_first(self._nsp.name, "all_of"):
-            log.info("all_of reaches the sockets of roomcast nodes only: Node.js does not know it")
-        return self._own
 
     def _broadcast_channel(self, options: BroadcastOptions) -> bytes:
         rooms = options.rooms

@@ -7,9 +7,7 @@ Source:
     socket.io-redis-streams-adapter 0.3.1, ``lib/adapter.ts``.
 """
 
-import logging
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from roomcast.adapters.appender import Appender
@@ -28,7 +26,8 @@ from roomcast.adapters.entries import (
 )
 from roomcast.adapters.exchange import Exchange
 from roomcast.adapters.gaps import Gaps
-from roomcast.adapters.messages import BROADCAST, REQUEST_TYPES, Messages, new_uid
+from roomcast.adapters.message_bus import MessageBus
+from roomcast.adapters.messages import BROADCAST, REQUEST_TYPES
 from roomcast.adapters.node import BrokerNode
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.passing import BrokerWay
@@ -52,7 +51,6 @@ from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.sessions import Sessions
 
 if TYPE_CHECKING:
-    from roomcast.adapters.subscriber import Handler
     from roomcast.server.namespace import Namespace
 
 __all__ = ["RedisStreamsAdapter", "StreamsBus"]
@@ -71,8 +69,6 @@ DURABLE: Final = frozenset(
 BROADCASTS: Final = (b"%d" % BROADCAST, b"%d" % (BROADCAST + OWN))
 """How the type of an entry says that it is one."""
 
-log = logging.getLogger("roomcast.adapters")
-
 
 class StreamsNode(Node, Protocol):
     """What a bus needs of the node."""
@@ -80,7 +76,7 @@ class StreamsNode(Node, Protocol):
     appender: Appender
 
 
-class StreamsBus(Exchange):
+class StreamsBus(MessageBus):
     """One namespace on the streams bus. It belongs to the event loop of its server.
 
     Attributes:
@@ -104,34 +100,18 @@ class StreamsBus(Exchange):
         only_plaintext: bool,
     ) -> None:
         """Subscribe to the channels of a namespace."""
-        self.uid = new_uid()
+        super().__init__(
+            node, adapter, notepack, on_close, prefix=prefix, sharded=sharded, packed=True
+        )
         nsp = adapter.nsp.name
-        self._channel = f"{prefix}#{nsp}#".encode()
-        self._own = f"{prefix}-roomcast#{nsp}#".encode()
-        super().__init__(node, adapter, notepack, on_close, self._channel)
         self.stream = reader.name
         self.reader = reader
         self.unpolled = unpolled
         self._nsp_bytes = nsp.encode("utf-8", "replace")
         self._appender = node.appender
-        self._sharded = sharded
         self._uid_bytes = self.uid.encode()
-        self._messages = Messages(notepack, self.uid, nsp)
         self._entries = Entries(notepack, self.uid, nsp, only_plaintext=only_plaintext)
         self._appending = self._entries.appending(reader.name, max_len)
-        self._gaps: dict[bytes, Gaps] = {}
-        names: dict[bytes, Handler] = {
-            self._channel: self.on_message,
-            self._answers_to(self.uid): self.on_message,
-            self._own: self.on_message,
-        }
-        self._subscribed = {"shards" if sharded else "channels": names}
-        node.subscriber.add(**self._subscribed)
-
-    def close(self) -> None:
-        """End: the namespace is no more."""
-        self._node.subscriber.remove(**self._subscribed)
-        super().close()
 
     def broadcast(self, event: str, args: tuple[Any, ...], options: BroadcastOptions) -> None:
         """Let the other nodes send an event."""
@@ -155,25 +135,6 @@ class StreamsBus(Exchange):
         else:
             self._guarded(lambda: self._take_entry(id, fields))
 
-    def on_message(self, channel: bytes, data: bytes) -> None:
-        """Take what has come over pub/sub."""
-        if self._messages.is_own(data):
-            self._node.count("own")
-            return
-        self._guarded(lambda: self._take(channel, data))
-
-    def _take(self, channel: bytes, data: bytes) -> None:
-        is_answer, message = self._messages.read(data)
-        if not message:
-            self._node.count("foreign_namespaces")
-        elif is_answer:
-            self._take_answer(message)
-        else:
-            gaps = self._gaps.setdefault(channel, Gaps())
-            if message.pop("first") is True:
-                gaps.forget(str(message["uid"]).encode("utf-8", "replace"))
-            self._take_request(message, gaps)
-
     def _take_entry(self, id: bytes, fields: dict[bytes, bytes]) -> None:
         if fields.get(b"type") in BROADCASTS and not self._is_wanted(fields.get(b"data", b"")):
             head = read_head(fields)
@@ -192,21 +153,13 @@ class StreamsBus(Exchange):
         if message.get("type") != RequestType.BROADCAST or message.get("requestId") is not None:
             self._take_request(message, gaps)
         elif self._take_sequence(message, gaps):
-            packet = message.get("packet")
-            if not is_object(packet):
-                raise InvalidMessageError("no packet")
-            event = read_event(packet, self._nsp.name)
-            assert event is not None  # its namespace was looked at
+            event = self._event_of(message)
             self._adapter.deliver_entry(id, *event, read_options(message.get("opts")))
 
     def _is_wanted(self, data: bytes) -> bool:
         """Say whether a broadcast may be for somebody here."""
         options = peek_options(data)
-        if options is None:
-            return True
-        named = options.rooms or options.all_of
-        adapter = self._adapter
-        return any(map(adapter.concerns, named)) if named else adapter.concerns_anybody
+        return options is None or self._adapter.concerns_choice(options)
 
     def read_broadcast(self, fields: dict[bytes, bytes]) -> Broadcast | None:
         """Return what an entry of any node is to deliver; ``None`` if it is for another namespace, or no broadcast."""
@@ -255,64 +208,23 @@ class StreamsBus(Exchange):
         self._appender.append(mark, self._appending(kind, data, position))
         return position
 
-    def _publish(self, channel: bytes, data: bytes) -> None:
-        self._node.publisher.publish(channel, data, sharded=self._sharded)
-
-    def _send_ask(
-        self, id: str, event: str, args: tuple[Any, ...], options: BroadcastOptions
-    ) -> None:
-        channel, messages = self._request_channel(options), self._messages
-        begun = messages.pack_ask(id, event, args, options)
-        self._publish(channel, self._numbered(channel, partial(messages.numbered, begun)))
-
     def _send_request(self, options: BroadcastOptions, request: dict[str, Any]) -> None:
-        if "opts" in request:  # the reference takes the flags for granted
-            request = request | {"opts": write_choice(options) | {"flags": {}}}
         kind: RequestType = request["type"]
-        if kind in DURABLE:
-            fields = {name: value for name, value in request.items() if name != "type"}
-            data = self._entries.data(fields)
-            if options.all_of:
-                self._say_all_of()
-            self._append(REQUEST_TYPES[kind] + (OWN if options.all_of else 0), data)
+        if kind not in DURABLE:
+            super()._send_request(options, request)
             return
-        channel = self._request_channel(options)
-        data = self._numbered(channel, partial(self._messages.pack_request, request))
-        self._publish(channel, data)
-
-    def _send_answer(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
-        uid = request.get("uid")
-        if not isinstance(uid, str):
-            raise InvalidMessageError("nobody to answer")
-        self._publish(self._answers_to(uid), self._messages.pack_answer(answer))
+        fields = {name: value for name, value in request.items() if name != "type"}
+        data = self._entries.data(fields | {"opts": write_choice(options) | {"flags": {}}})
+        if options.all_of:
+            self._say_all_of()
+        self._append(REQUEST_TYPES[kind] + (OWN if options.all_of else 0), data)
 
     def _send_position(self, channel: bytes, position: int) -> None:
-        request = {"type": RequestType.POSITION}
         if channel == self.stream:
             kind = REQUEST_TYPES[RequestType.POSITION] + OWN
             self._appender.order(self._appending(kind, b"{}", position))
         else:
-            self._publish(channel, self._messages.pack_request(request, position, False))
-
-    async def _count_servers(self, *, own: bool) -> int:
-        channel = self._own if own else self._channel
-        return await self._node.publisher.subscribers(channel, sharded=self._sharded)
-
-    def _new_id(self) -> str:
-        return new_uid()
-
-    def _answers_to(self, uid: str) -> bytes:
-        return b"%b%b#" % (self._channel, uid.encode("utf-8", "replace"))
-
-    def _request_channel(self, options: BroadcastOptions) -> bytes:
-        if not options.all_of:
-            return self._channel
-        self._say_all_of()
-        return self._own
-
-    def _say_all_of(self) -> None:
-        if self._once.is_first(self._nsp.name, "all_of"):
-            log.info("all_of reaches the sockets of roomcast nodes only: Node.js does not know it")
+            super()._send_position(channel, position)
 
 
 class RedisStreamsAdapter(BrokerNode):
