@@ -14,6 +14,7 @@ from roomcast.testing import Connect, Manager
 from support.broker import RunningBroker, missing_broker
 from support.broker_fixtures import NewNode
 from support.served import eventually
+from support.strange_messages import MESSAGES_DATA, STRANGE, mutated
 
 pytestmark = [
     pytest.mark.skipif(missing_broker() is not None, reason=str(missing_broker())),
@@ -219,38 +220,12 @@ def test_mode_that_there_is_not_is_refused(mode: Any) -> None:
         ShardedRedisAdapter("redis://127.0.0.1:1", subscription_mode=mode)
 
 
-OPTIONS: Final[dict[str, Any]] = {"rooms": ["room"], "except": ["x"], "flags": {"volatile": True}}
-PACKET: Final[dict[str, Any]] = {"type": 2, "data": ["hello", 1, {"a": [None, "x"]}]}
-DATA: Final[list[tuple[int, dict[str, Any]]]] = [
-    (3, {"packet": PACKET, "opts": OPTIONS}),
-    (3, {"packet": PACKET, "opts": OPTIONS, "requestId": "1"}),
-    (4, {"opts": OPTIONS, "rooms": ["x"]}),
-    (5, {"opts": OPTIONS, "rooms": ["x"]}),
-    (7, {"opts": OPTIONS, "requestId": "1"}),
-    (8, {"requestId": "1", "sockets": [{"id": "x", "handshake": {}, "rooms": [], "data": {}}]}),
-    (9, {"packet": ["sum", 1], "requestId": "1"}),
-    (10, {"packet": 1, "requestId": "1"}),
-    (11, {"clientCount": 1, "requestId": "1"}),
+DATA: Final = [
+    *MESSAGES_DATA,
     (12, {"packet": 1, "requestId": "1", "sid": "x", "args": [1]}),
     (100, {"requestId": "1", "sid": "x"}),
     (101, {}),
 ]
-
-
-def mutated(randomly: random.Random, valid: list[bytes]) -> bytes:
-    message = bytearray(randomly.choice(valid))
-    match randomly.randrange(4):
-        case 0:
-            return randomly.randbytes(randomly.randrange(60))
-        case 1:
-            return bytes(message[: randomly.randrange(len(message))])
-        case 2:
-            for _ in range(randomly.randrange(1, 4)):
-                message[randomly.randrange(len(message))] = randomly.randrange(256)
-        case _:
-            begin = randomly.randrange(len(message))
-            message[begin:begin] = randomly.randbytes(randomly.randrange(1, 9))
-    return bytes(message)
 
 
 async def test_messages_of_nobody_do_no_harm(
@@ -266,17 +241,16 @@ async def test_messages_of_nobody_do_no_harm(
     valid = [json.dumps(message).encode() for message in whole]
     valid += [Notepack().pack(message) for message in whole]
     # Values of the wrong type in every place.
-    strange: list[Any] = [None, True, -1, 2**70, 1.5, "", [], {}, [[]], {"a": 1}]
     for message in whole:
         for name in message:
-            valid += [json.dumps(message | {name: each}).encode() for each in strange]
+            valid += [json.dumps(message | {name: each}).encode() for each in STRANGE]
         for name in message["data"]:
-            for each in strange:
+            for each in STRANGE:
                 data = message["data"] | {name: each}
                 valid.append(json.dumps(message | {"data": data}).encode())
     bus: Any = io.adapter.bus
     randomly = random.Random(20)
-    sent = [*valid, *(mutated(randomly, valid) for _ in range(MESSAGES))]
+    sent = [*valid, *(mutated(randomly, randomly.choice(valid)) for _ in range(MESSAGES))]
     channels = [*bus._subscribed["shards"], b"socket.io#/#room#"]
     for number, data in enumerate(sent):
         bus.on_message(randomly.choice(channels), data)

@@ -20,6 +20,7 @@ from support.official_client import OfficialClients
 from support.proxy import Proxy
 from support.reference import missing_reference
 from support.served import eventually
+from support.strange_messages import MESSAGES_DATA, OPTIONS, PACKET, STRANGE, mutated
 
 pytestmark = [
     pytest.mark.skipif(missing_broker() is not None, reason=str(missing_broker())),
@@ -244,39 +245,12 @@ async def test_official_emitter_s_entries_are_taken(
     await eventually(lambda: heard == [(1, 2)] and io.room_size("joined") == 1)
 
 
-OPTIONS: Final[dict[str, Any]] = {"rooms": ["room"], "except": ["x"], "flags": {"volatile": True}}
-PACKET: Final[dict[str, Any]] = {"type": 2, "data": ["hello", 1, {"a": [None, "x"]}]}
-DATA: Final[list[tuple[int, dict[str, Any]]]] = [
-    (3, {"packet": PACKET, "opts": OPTIONS}),
-    (3, {"packet": PACKET, "opts": OPTIONS, "requestId": "1"}),
-    (4, {"opts": OPTIONS, "rooms": ["x"]}),
-    (5, {"opts": OPTIONS, "rooms": ["x"]}),
-    (7, {"opts": OPTIONS, "requestId": "1"}),
-    (8, {"requestId": "1", "sockets": [{"id": "x", "handshake": {}, "rooms": [], "data": {}}]}),
-    (9, {"packet": ["sum", 1], "requestId": "1"}),
-    (10, {"packet": 1, "requestId": "1"}),
-    (11, {"clientCount": 1, "requestId": "1"}),
+DATA: Final = [
+    *MESSAGES_DATA,
     (12, {"packet": 1, "requestId": "1"}),
     (203, {"packet": PACKET, "opts": OPTIONS | {"all_of": ["room"]}}),
     (301, {}),
 ]
-STRANGE: Final[list[Any]] = [None, True, -1, 2**70, 1.5, "", [], {}, [[]], {"a": 1}]
-
-
-def mutated(randomly: random.Random, message: bytes) -> bytes:
-    changed = bytearray(message)
-    match randomly.randrange(4):
-        case 0:
-            return randomly.randbytes(randomly.randrange(60))
-        case 1:
-            return bytes(changed[: randomly.randrange(len(changed) + 1)])
-        case 2:
-            for _ in range(randomly.randrange(1, 4)):
-                changed[randomly.randrange(len(changed))] = randomly.randrange(256)
-        case _:
-            begin = randomly.randrange(len(changed))
-            changed[begin:begin] = randomly.randbytes(randomly.randrange(1, 9))
-    return bytes(changed)
 
 
 def entries() -> list[dict[bytes, bytes]]:

@@ -22,8 +22,10 @@ from roomcast.adapters.wire import (
     BRACE,
     MAX_SIZE,
     InvalidMessageError,
+    buffer_of,
     is_list,
     is_object,
+    json_of,
     read_json,
     read_options,
     write_options,
@@ -240,20 +242,8 @@ class Entries:
             OverflowError: If an integer has none.
             ValueError: If something is nested too deep.
         """
-        try:
-            text = json.dumps(
-                fields, separators=(",", ":"), allow_nan=False, default=self._converted
-            )
-        except (ValueError, _HasBytesError):
-            return b64encode(self._notepack.pack(fields))
-        return text.encode()
-
-    def _converted(self, value: Any) -> Any:
-        if isinstance(value, bytes | bytearray | memoryview):
-            if self._only_plaintext:
-                return _buffer(bytes(value))  # pyright: ignore[reportUnknownArgumentType]  of any buffer
-            raise _HasBytesError
-        return self._notepack.convert(value)
+        text = json_of(fields, self._notepack.convert, bytes_too=self._only_plaintext)
+        return b64encode(self._notepack.pack(fields)) if text is None else text
 
     def _plain(self, text: str, attachments: tuple[bytes, ...]) -> str:
         """Return the list of an event with numbers for its bytes."""
@@ -267,18 +257,9 @@ class Entries:
 
 def _plain_of(value: Any) -> Any:
     if isinstance(value, bytes):
-        return _buffer(value)
+        return buffer_of(value)
     if is_list(value):
         return [_plain_of(item) for item in value]
     if is_object(value):
         return {key: _plain_of(item) for key, item in value.items()}
     return value
-
-
-def _buffer(value: bytes) -> dict[str, Any]:
-    """Return what ``JSON.stringify`` makes of a ``Buffer``."""
-    return {"type": "Buffer", "data": list(value)}
-
-
-class _HasBytesError(Exception):
-    """JSON cannot express this."""

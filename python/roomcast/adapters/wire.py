@@ -5,6 +5,7 @@ Source:
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, TypeGuard
@@ -24,8 +25,10 @@ __all__ = [
     "InvalidMessageError",
     "RequestType",
     "Requests",
+    "buffer_of",
     "is_list",
     "is_object",
+    "json_of",
     "read_event",
     "read_json",
     "read_names",
@@ -121,13 +124,8 @@ class Requests:
             OverflowError: If an integer has none.
             ValueError: If something is nested too deep.
         """
-        try:
-            text = json.dumps(
-                request, separators=(",", ":"), allow_nan=False, default=self._default
-            )
-        except (ValueError, _HasBytesError):
-            return self._notepack.pack(request)
-        return text.encode()
+        text = json_of(request, self._notepack.convert)
+        return self._notepack.pack(request) if text is None else text
 
     def read(self, data: bytes) -> dict[str, Any]:
         """Return what bytes stand for.
@@ -145,14 +143,40 @@ class Requests:
             raise InvalidMessageError("no object")
         return value
 
-    def _default(self, value: Any) -> Any:
-        if isinstance(value, bytes | bytearray | memoryview):
-            raise _HasBytesError
-        return self._notepack.convert(value)
-
 
 class _HasBytesError(Exception):
     """JSON cannot express this."""
+
+
+def json_of(value: Any, convert: Callable[[Any], Any], *, bytes_too: bool = False) -> bytes | None:
+    """Return a value as JSON; ``None`` if JSON cannot express it.
+
+    Args:
+        value: The value.
+        convert: Returns what stands for an object that JSON does not know.
+        bytes_too: Whether bytes become what ``JSON.stringify`` makes of a ``Buffer``; else JSON cannot express them.
+
+    Raises:
+        TypeError: If ``convert`` has nothing for an object.
+    """
+
+    def default(value: Any) -> Any:
+        if isinstance(value, bytes | bytearray | memoryview):
+            if bytes_too:
+                return buffer_of(bytes(value))  # pyright: ignore[reportUnknownArgumentType]  of any buffer
+            raise _HasBytesError
+        return convert(value)
+
+    try:
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False, default=default)
+    except (ValueError, _HasBytesError):
+        return None
+    return text.encode()
+
+
+def buffer_of(value: bytes) -> dict[str, Any]:
+    """Return what ``JSON.stringify`` makes of a ``Buffer``."""
+    return {"type": "Buffer", "data": list(value)}
 
 
 def read_json(data: bytes) -> Any:
