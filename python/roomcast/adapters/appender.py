@@ -11,18 +11,11 @@ the second one by its number.
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
 from typing import Any, Final
 
 from roomcast.adapters.broker import Broker
 from roomcast.adapters.line import Line
-from roomcast.adapters.publisher import (
-    ENTRY_SIZE,
-    QUEUE_SIZE,
-    Append,
-    Publisher,
-    QueuePolicy,
-)
+from roomcast.adapters.publisher import ENTRY_SIZE, Append, Publisher, Publishing
 from roomcast.adapters.wire import is_list
 from roomcast.errors import BrokerError
 from roomcast.logs import printable
@@ -38,25 +31,9 @@ log = logging.getLogger("roomcast.adapters")
 class Appender(Publisher):
     """The queue and its connection. It belongs to the event loop in which `start` was called."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        counters: Counter[str],
-        *,
-        queue_size: int = QUEUE_SIZE,
-        queue_policy: QueuePolicy = "drop_oldest",
-        on_change: Callable[[], None] = lambda: None,
-        hold: Callable[[], float] = lambda: 0.0,
-    ) -> None:
+    def __init__(self, broker: Broker, counters: Counter[str], how: Publishing) -> None:
         """Prepare, as a `Publisher`."""
-        super().__init__(
-            broker,
-            counters,
-            queue_size=queue_size,
-            queue_policy=queue_policy,
-            on_change=on_change,
-            hold=hold,
-        )
+        super().__init__(broker, counters, how)
         # Of each stream the last id that the broker has confirmed.
         self._confirmed: dict[bytes, bytes] = {}
 

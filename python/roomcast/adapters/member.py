@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from roomcast.adapters.publisher import QueuePolicy
+from roomcast.adapters.publisher import Publishing, QueuePolicy
 from roomcast.adapters.wiring import AnyPublisher, AnySubscriber, wired
 from roomcast.events import EventEmitter
 
@@ -65,29 +65,34 @@ class BrokerMember(EventEmitter):
         queue_policy: QueuePolicy,
         hold: Callable[[], float],
     ) -> None:
-        """Prepare; connections are made at the start. The arguments are those of `wired`."""
+        """Prepare; connections are made at the start.
+
+        Args:
+            redis: As for `wired`.
+            queue_size: As for `Publishing`.
+            queue_policy: The same.
+            hold: The same.
+        """
         super().__init__()
         self.counters: Counter[str] = Counter()
-        self.publisher, self.subscriber = self._wired(redis, queue_size, queue_policy, hold)
+        self.publisher, self.subscriber = self._wired(
+            redis,
+            Publishing(
+                queue_size=queue_size,
+                queue_policy=queue_policy,
+                on_change=self._changed,
+                hold=hold,
+            ),
+        )
         self._server: Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._deaf_since = 0.0
         self._was_listening = False
 
-    def _wired(
-        self, redis: Any, size: int, policy: QueuePolicy, hold: Callable[[], float]
-    ) -> tuple[AnyPublisher, AnySubscriber]:
+    def _wired(self, redis: Any, how: Publishing) -> tuple[AnyPublisher, AnySubscriber]:
         """Return what goes out and what comes in."""
-        return wired(
-            redis,
-            self.counters,
-            sharded=self.sharded,
-            queue_size=size,
-            queue_policy=policy,
-            on_change=self._changed,
-            hold=hold,
-        )
+        return wired(redis, self.counters, how, sharded=self.sharded)
 
     @property
     def health(self) -> AdapterHealth:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from roomcast.adapters.broker import Broker, command
@@ -22,7 +23,7 @@ from roomcast.adapters.link import MAX_REASON, Link
 from roomcast.errors import BrokerError
 from roomcast.logs import Once, printable
 
-__all__ = ["QUEUE_SIZE", "Append", "Publisher", "QueuePolicy"]
+__all__ = ["DEFAULTS", "QUEUE_SIZE", "Append", "Publisher", "Publishing", "QueuePolicy"]
 
 QueuePolicy = Literal["drop_oldest", "drop_newest"]
 """What happens to messages that the queue has no room for."""
@@ -45,7 +46,41 @@ MAX_FLYING: Final = 10_000
 SWITCHED: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "CLUSTERDOWN")
 """What answers begin with after which another connection may do better."""
 
+ELSEWHERE: Final = ("MOVED", *SWITCHED, "TRYAGAIN")
+"""What answers of a member of a Redis Cluster begin with that has not taken a message, and where another one may, or this one later."""
+
 log = logging.getLogger("roomcast.adapters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """How a publisher keeps what waits, and whom it asks and tells.
+
+    Attributes:
+        queue_size: Bytes that may wait.
+        queue_policy: What happens beyond.
+        on_change: Called when `Publisher.connected` has changed.
+        hold: Says with each connection, but for the first one, for how many seconds nothing is to be sent yet.
+
+    Raises:
+        ValueError: If the size is not positive, or there is no such policy.
+    """
+
+    queue_size: int = QUEUE_SIZE
+    queue_policy: QueuePolicy = "drop_oldest"
+    on_change: Callable[[], None] = lambda: None
+    hold: Callable[[], float] = lambda: 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.queue_size, bool) or self.queue_size < 1:
+            raise ValueError(f"queue_size must be at least 1, not {self.queue_size!r}")
+        if self.queue_policy not in get_args(QueuePolicy):
+            policies = ", ".join(get_args(QueuePolicy))
+            raise ValueError(f"queue_policy: {self.queue_policy!r} is none of {policies}")
+
+
+DEFAULTS: Final = Publishing()
+"""How a publisher works unless told otherwise, asking and telling nobody."""
 
 
 class Append:
@@ -68,10 +103,8 @@ class Append:
         self.is_unsure = False
 
 
-ELSEWHERE: Final = ("MOVED", *SWITCHED, "TRYAGAIN")
-"""What answers of a member of a Redis Cluster begin with that has not taken a message, and where another one may, or this one later."""
-
 Entry = tuple[bytes, "asyncio.Future[Any] | Append | None"]
+"""A command; and who waits for its answer, or the mark of an entry of a stream."""
 
 
 class Publisher:
@@ -81,11 +114,8 @@ class Publisher:
         self,
         broker: Broker,
         counters: Counter[str],
+        how: Publishing = DEFAULTS,
         *,
-        queue_size: int = QUEUE_SIZE,
-        queue_policy: QueuePolicy = "drop_oldest",
-        on_change: Callable[[], None] = lambda: None,
-        hold: Callable[[], float] = lambda: 0.0,
         redirect: Callable[[], None] | None = None,
     ) -> None:
         """Prepare; what is published before `start` waits.
@@ -93,33 +123,22 @@ class Publisher:
         Args:
             broker: Where to connect to.
             counters: Where to count.
-            queue_size: Bytes that may wait.
-            queue_policy: What happens beyond.
-            on_change: Called when `connected` has changed.
-            hold: Says with each connection, but for the first one, for how many seconds nothing is to be sent yet.
+            how: How it works.
             redirect: For a member of a Redis Cluster: called when it has refused a message because another one has to take it; from
                 then on nothing is sent until `resume`.
-
-        Raises:
-            ValueError: If the size is not positive, or there is no such policy.
         """
-        if isinstance(queue_size, bool) or queue_size < 1:
-            raise ValueError(f"queue_size must be at least 1, not {queue_size!r}")
-        if queue_policy not in get_args(QueuePolicy):
-            policies = ", ".join(get_args(QueuePolicy))
-            raise ValueError(f"queue_policy: {queue_policy!r} is none of {policies}")
         self._link = Link(
             broker,
             "publish",
             serve=self._serve,
             ping=self._ping,
             on_lost=self._lost,
-            on_change=on_change,
+            on_change=how.on_change,
         )
-        self._hold = hold
+        self._hold = how.hold
         self._counters = counters
-        self._limit = queue_size
-        self._drops_oldest = queue_policy == "drop_oldest"
+        self._limit = how.queue_size
+        self._drops_oldest = how.queue_policy == "drop_oldest"
         self._queue: deque[Entry] = deque()
         self._size = 0
         self._flying: deque[Entry] = deque()

@@ -8,11 +8,11 @@ publishers rest before they go on, as after a new connection.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from roomcast.adapters.members import Members
-from roomcast.adapters.publisher import QUEUE_SIZE, Publisher, QueuePolicy, destination
+from roomcast.adapters.publisher import DEFAULTS, Publisher, Publishing, destination
 from roomcast.adapters.slots import Address, Layout
 from roomcast.errors import BrokerError
 
@@ -26,31 +26,23 @@ class Publishers:
         self,
         members: Members,
         counters: Counter[str],
+        how: Publishing = DEFAULTS,
         *,
         sharded: bool,
-        queue_size: int = QUEUE_SIZE,
-        queue_policy: QueuePolicy = "drop_oldest",
-        on_change: Callable[[], None] = lambda: None,
-        hold: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Prepare, as a `Publisher` does; the queue of each member may be that long.
 
         Args:
             members: The members; they are started and closed with this.
             counters: Where to count.
+            how: How it works, and each of the publishers.
             sharded: Whether sharded channels are what it is for.
-            queue_size: Bytes that may wait.
-            queue_policy: What happens beyond.
-            on_change: Called when `connected` has changed.
-            hold: As for a `Publisher`.
         """
         self._members = members
         self._counters = counters
         self._sharded = sharded
-        self._size = queue_size
-        self._policy: QueuePolicy = queue_policy
-        self._on_change = on_change
-        self._hold = hold
+        self._on_change = how.on_change
+        self._how = replace(how, on_change=self._changed)
         self._layout: Layout | None = None
         self._publishers: dict[Address, Publisher] = {}
         self._early = self._new(None)  # keeps what is published before the members are known
@@ -133,10 +125,7 @@ class Publishers:
         return Publisher(
             members.broker(address),
             self._counters,
-            queue_size=self._size,
-            queue_policy=self._policy,
-            on_change=self._changed,
-            hold=self._hold,
+            self._how,
             redirect=lambda: members.doubt(address),
         )
 

@@ -31,7 +31,7 @@ from roomcast.adapters.messages import BROADCAST, REQUEST_TYPES
 from roomcast.adapters.node import BrokerNode
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.passing import BrokerWay
-from roomcast.adapters.publisher import QUEUE_SIZE, Append, QueuePolicy
+from roomcast.adapters.publisher import QUEUE_SIZE, Append, Publishing, QueuePolicy
 from roomcast.adapters.reader import StreamReader
 from roomcast.adapters.receiving import Node
 from roomcast.adapters.session_store import SESSION_KEY_PREFIX, Broadcast
@@ -325,19 +325,10 @@ class RedisStreamsAdapter(BrokerNode):
             name = stream_name if stream_count == 1 else f"{stream_name}-{number}"
             self._read(name.encode())
 
-    def _wired(
-        self, redis: Any, size: int, policy: QueuePolicy, hold: Callable[[], float]
-    ) -> tuple[AnyPublisher, AnySubscriber]:
+    def _wired(self, redis: Any, how: Publishing) -> tuple[AnyPublisher, AnySubscriber]:
         self._broker = broker_of(redis)
-        publisher = Appender(
-            self._broker,
-            self.counters,
-            queue_size=size,
-            queue_policy=policy,
-            on_change=self._changed,
-            hold=hold,
-        )
-        return publisher, Subscriber(self._broker, self.counters, on_change=self._changed)
+        publisher = Appender(self._broker, self.counters, how)
+        return publisher, Subscriber(self._broker, self.counters, on_change=how.on_change)
 
     def _new_bus(self, adapter: ClusterAdapter, notepack: Notepack) -> StreamsBus:
         nsp = adapter.nsp.name

@@ -1,12 +1,11 @@
 """How a node speaks with its broker: with one server, or with all members of a Redis Cluster."""
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from roomcast.adapters.broker import Broker, broker_of, seeds_of
 from roomcast.adapters.members import Members
-from roomcast.adapters.publisher import Publisher, QueuePolicy
+from roomcast.adapters.publisher import Publisher, Publishing
 from roomcast.adapters.publishers import Publishers
 from roomcast.adapters.subscriber import Subscriber
 from roomcast.adapters.subscribers import Subscribers
@@ -20,54 +19,33 @@ AnySubscriber = Subscriber | Subscribers
 def wired(
     redis: Any,
     counters: Counter[str],
+    how: Publishing,
     *,
     sharded: bool,
-    queue_size: int,
-    queue_policy: QueuePolicy,
-    on_change: Callable[[], None],
-    hold: Callable[[], float],
 ) -> tuple[AnyPublisher, AnySubscriber]:
     """Return what goes out and what comes in. The publisher is started first, and closed last.
 
     Args:
         redis: A URL or a client of `redis.asyncio`; of a Redis Cluster, several URLs or a client of it.
         counters: Where to count.
+        how: How what goes out works; what is told of that is told of what comes in, too.
         sharded: Whether sharded channels are what they are for.
-        queue_size: As for a `Publisher`.
-        queue_policy: The same.
-        on_change: Called when one of the two has begun or ceased to work.
-        hold: As for a `Publisher`.
 
     Raises:
         MissingDependencyError: If redis-py is not installed.
         TypeError: If ``redis`` is something else.
-        ValueError: If a URL is none, or a value is out of its range.
+        ValueError: If a URL is none.
     """
+    on_change = how.on_change
     seeds = seeds_of(redis)
     if seeds is None:
         broker = broker_of(redis)
-        publisher = Publisher(
-            broker,
-            counters,
-            queue_size=queue_size,
-            queue_policy=queue_policy,
-            on_change=on_change,
-            hold=hold,
-        )
+        publisher = Publisher(broker, counters, how)
         return publisher, Subscriber(broker, counters, on_change=on_change)
     members = _members(redis, seeds)
     # In this order: what has moved is heard at its new place before anything is sent there.
     subscribers = Subscribers(members, counters, sharded=sharded, on_change=on_change)
-    publishers = Publishers(
-        members,
-        counters,
-        sharded=sharded,
-        queue_size=queue_size,
-        queue_policy=queue_policy,
-        on_change=on_change,
-        hold=hold,
-    )
-    return publishers, subscribers
+    return Publishers(members, counters, how, sharded=sharded), subscribers
 
 
 def lone_publisher(redis: Any, counters: Counter[str]) -> AnyPublisher:
