@@ -28,7 +28,7 @@ from roomcast.adapters.receiving import Node
 from roomcast.adapters.segments import Flag, Segment, Stream, pack_segment, read_segment
 from roomcast.engine.asgi import ASGIApplication, Receive, Scope, Send
 from roomcast.engine.hops import HEAD_TIMEOUT, Hop, unpack_scope
-from roomcast.engine.passing import pass_request, serve_request
+from roomcast.engine.passing import end_all, pass_request, serve_request
 from roomcast.engine.ways import UnreachableError, WorkerLostError
 from roomcast.errors import UsageError
 from roomcast.logs import Once
@@ -52,9 +52,6 @@ PAUSE: Final = 0.01
 
 READY_LOOKS: Final = 100
 """Such pauses that the first session waits until the broker has confirmed the channel of this worker."""
-
-DRAIN_TIMEOUT: Final = 1.0
-"""Seconds that a worker which ends waits for requests that it was passed."""
 
 ID_BITS: Final = 64
 
@@ -141,12 +138,7 @@ class BrokerWay:
 
     async def close(self) -> None:
         """Let requests that were passed here end, then hear nothing more."""
-        if self._serving:
-            _, late = await asyncio.wait(self._serving, timeout=DRAIN_TIMEOUT)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+        await end_all(self._serving)
         self.stop()
 
     def leads_to(self, name: str) -> bool:

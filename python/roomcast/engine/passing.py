@@ -8,9 +8,12 @@ from typing import Final
 from roomcast.engine.asgi import ASGIApplication, Message, Receive, Scope, Send
 from roomcast.engine.hops import Hop, pack_scope
 
-__all__ = ["pass_request", "serve_request"]
+__all__ = ["end_all", "pass_request", "serve_request"]
 
 GOING_AWAY: Final = 1001
+
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds that a worker which ends waits for requests that it was passed."""
 
 log = logging.getLogger("roomcast.engine")
 
@@ -39,6 +42,17 @@ async def serve_request(hop: Hop, scope: Scope, serve: ASGIApplication) -> None:
         log.debug("another worker has left before the answer: %s", error)
     finally:
         hop.close()
+
+
+async def end_all(serving: set[asyncio.Task[None]]) -> None:
+    """Let requests that were passed here end; what takes too long is cancelled."""
+    if not serving:
+        return
+    _, late = await asyncio.wait(serving, timeout=DRAIN_TIMEOUT)
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late)
 
 
 class _Answer:

@@ -26,7 +26,7 @@ from roomcast.engine.answers import TAKEOVER
 from roomcast.engine.asgi import ASGIApplication, Receive, Scope, Send
 from roomcast.engine.hops import Hop
 from roomcast.engine.passed import PassedWebSocket
-from roomcast.engine.passing import pass_request, serve_request
+from roomcast.engine.passing import end_all, pass_request, serve_request
 from roomcast.engine.ways import NAME, NAME_LENGTH, WorkerLostError
 from roomcast.errors import UsageError
 
@@ -37,9 +37,6 @@ MAX_PATH: Final = 100
 
 BACKLOG: Final = 4_096
 """Connections of other workers that wait to be accepted."""
-
-DRAIN_TIMEOUT: Final = 1.0
-"""Seconds that a worker which ends waits for requests that it was passed."""
 
 log = logging.getLogger("roomcast.engine")
 
@@ -85,12 +82,7 @@ class UnixWay:
     async def close(self) -> None:
         """Listen no more, and end what other workers have passed on."""
         self.stop()
-        if self._serving:
-            _, late = await asyncio.wait(self._serving, timeout=DRAIN_TIMEOUT)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+        await end_all(self._serving)
 
     def leads_to(self, name: str) -> bool:
         """Say whether there is a socket of that name: eight characters of the alphabet of names are never more of a path than that."""

@@ -35,12 +35,10 @@ def room_names(rooms: tuple[str | Iterable[str], ...]) -> tuple[str, ...]:
     """
     names: list[str] = []
     for room in rooms:
-        if isinstance(room, str):
+        if isinstance(room, str) or not isinstance(room, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             names.append(room)
-        elif isinstance(room, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-            names.extend(room)
         else:
-            raise TypeError(f"a room must be a str, not {type(room).__name__}")
+            names.extend(room)
     for name in names:
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"a room must be a str, not {type(name).__name__}")

@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 use super::buffers;
 use super::compat_data::deconstruct_binary;
 use super::compat_text::{
-    Decoded, MARGIN, is_binary, read_head, small_number, write_address, write_margin,
+    Decoded, MARGIN, is_binary, read_head, type_digit, write_address, write_margin,
 };
 
 /// Write a packet, if its head is as usual; its class must not have replaced any method.
@@ -18,9 +18,7 @@ pub(super) fn write_packet<'py>(
     json: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = data.py();
-    let Some(packet_type @ 0..=9) =
-        small_number(packet_type).and_then(|number| u8::try_from(number).ok())
-    else {
+    let Some(packet_type) = type_digit(packet_type) else {
         return Ok(None);
     };
     let mut head = vec![0; MARGIN];

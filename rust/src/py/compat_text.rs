@@ -37,12 +37,18 @@ pub(super) const BINARY_EVENT: i64 = 5;
 pub(super) const BINARY_ACK: i64 = 6;
 
 /// The value of an exact `int` of 64 bits.
-pub(super) fn small_number(value: &Bound<'_, PyAny>) -> Option<i64> {
+fn small_number(value: &Bound<'_, PyAny>) -> Option<i64> {
     if buffers::kind(value) == Kind::Int {
         value.cast::<PyInt>().ok().and_then(buffers::small_integer)
     } else {
         None
     }
+}
+
+/// The type of a packet, if one digit says it.
+pub(super) fn type_digit(packet_type: &Bound<'_, PyAny>) -> Option<u8> {
+    let number = u8::try_from(small_number(packet_type)?).ok()?;
+    (number <= 9).then_some(number)
 }
 
 /// Whether a packet of a type has attachments.
@@ -56,9 +62,7 @@ pub(super) fn write_packet<'py>(
     is_customised: impl FnOnce() -> PyResult<bool>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = data.py();
-    let Some(packet_type @ 0..=9) =
-        small_number(packet_type).and_then(|number| u8::try_from(number).ok())
-    else {
+    let Some(packet_type) = type_digit(packet_type) else {
         return Ok(None);
     };
     let has_attachments = is_binary(packet_type);
