@@ -139,6 +139,7 @@ class Cluster:
     ) -> None:
         self.kind = node.kind
         self.members: dict[tuple[str, str], set[str]] = {}
+        self.marks = 0
         self.broker = broker
         self.nodes = nodes
         self.node = node
@@ -254,10 +255,13 @@ class Cluster:
     ) -> list[list[list[Any]]]:
         """Return what each client has heard of an event, now that everything has arrived that its origin sent before."""
         everyone = list(clients.values() if isinstance(clients, dict) else clients)
-        await self.do(origin, "emit", "mark", nsp=nsp)
+        # An older mark may come to a client that has connected since.
+        self.marks += 1
+        await self.do(origin, "emit", "mark", self.marks, nsp=nsp)
         heard = []
         for client in everyone:
-            await client.next("mark")
+            while await client.next("mark") != [self.marks]:
+                pass
             heard.append([await client.next(event) for _ in range(client.waiting(event))])
         return heard
 
