@@ -1011,6 +1011,41 @@ class MsgPackEncoder:
         """Encode a packet of any type to be sent; errors as in `encode`."""
 
 @final
+class MsgPackValues:
+    """Packs and unpacks values that are no packets, as those which the nodes of a cluster send each other.
+
+    Values are as for `MsgPackEncoder` and `MsgPackDecoder`.
+
+    Args:
+        limits: ``max_depth`` and ``max_values`` apply.
+        default: As for `MsgPackEncoder`.
+    """
+
+    def __new__(
+        cls, limits: Limits | None = None, default: Callable[[Any], Any] | None = None
+    ) -> MsgPackValues: ...
+    def pack(self, value: Any, /) -> bytes:
+        """Return the bytes of a value.
+
+        Raises:
+            EncodeError: If it, or something in it, has no MessagePack form, or a limit is passed.
+        """
+
+    def unpack(self, data: bytes, /) -> Any:
+        """Return what bytes stand for.
+
+        Raises:
+            PacketError: If they are not exactly one value, or beyond the limits.
+        """
+
+    def unpack_item(self, data: bytes, index: int, /) -> Any:
+        """Return an item of a list, and make nothing of the others; what stands behind it is not looked at.
+
+        Raises:
+            PacketError: If the bytes are no list, it is shorter, or the item is no value.
+        """
+
+@final
 class MsgPackDecoder:
     """Turns the binary messages of one connection into packets.
 

@@ -6,9 +6,9 @@ import pickle
 import random
 from typing import Any, Final
 
+import msgpack
 import pytest
 
-from roomcast.adapters.notepack import Notepack
 from roomcast.testing import Connect
 from support.broker import RunningBroker, missing_broker
 from support.broker_fixtures import NewNode
@@ -34,7 +34,8 @@ CHANNELS: Final = (
 
 
 def pack(value: Any) -> bytes:
-    return Notepack().pack(value)
+    packed: bytes = msgpack.packb(value, unicode_errors="surrogatepass")
+    return packed
 
 
 def publish(broker: RunningBroker, messages: list[tuple[str, bytes]]) -> None:

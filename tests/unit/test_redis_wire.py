@@ -20,6 +20,7 @@ from roomcast import (
 from roomcast.adapters.gaps import NONSENSE, REPEATED, Gaps
 from roomcast.adapters.notepack import Notepack, UnpackError
 from roomcast.adapters.subscriber import glob_escaped
+from roomcast.msgpack import Ext
 
 NOWHERE = "redis://127.0.0.1:1"
 
@@ -196,8 +197,9 @@ def test_official_emitter_is_matched_byte_for_byte(monkeypatch: pytest.MonkeyPat
         ("d700 0000018bcfe5687b", "2023-11-14 22:13:20.123000+00:00"),
         ("d6ff 00000000", "1970-01-01 00:00:00+00:00"),
         ("c70200 0102", b"\x01\x02"),
-        ("a3 eda0bd", "\ud83d"),
-        ("81 01 02", {1: 2}),
+        ("a3 eda0bd", "\ufffd"),
+        ("81 01 02", {"1": 2}),
+        ("d40700", Ext(7, b"\0")),
     ],
 )
 def test_values_of_both_notepacks_are_read(data: str, value: object) -> None:
@@ -205,7 +207,7 @@ def test_values_of_both_notepacks_are_read(data: str, value: object) -> None:
     assert (str(read) if isinstance(value, str) and len(value) > 1 else read) == value
 
 
-@pytest.mark.parametrize("data", ["", "c1", "9301", "0102", "d40100", "81 90 01", "c40501"])
+@pytest.mark.parametrize("data", ["", "c1", "9301", "0102", "81 90 01", "c40501", "dd 7fffffff c0"])
 def test_what_is_no_value_is_refused(data: str) -> None:
     with pytest.raises(UnpackError):
         Notepack().unpack(bytes.fromhex(data))
@@ -273,8 +275,16 @@ def test_adapter_belongs_to_one_server() -> None:
         Server(adapter=adapter)
 
 
-@pytest.mark.parametrize("missing", ["redis", "msgpack"])
-@pytest.mark.parametrize("make", [RedisAdapter, Emitter, SyncEmitter])
+@pytest.mark.parametrize(
+    ("missing", "make"),
+    [
+        ("redis", RedisAdapter),
+        ("redis", Emitter),
+        ("redis", SyncEmitter),
+        ("hiredis", RedisAdapter),
+        ("hiredis", Emitter),
+    ],
+)
 def test_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, missing: str, make: Callable[[str], Any]
 ) -> None:

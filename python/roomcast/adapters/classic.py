@@ -160,7 +160,7 @@ class ClassicBus(Exchange):
         adapter, notepack = self._adapter, self._notepack
         try:
             if peek:
-                options = read_options(notepack.split(data, 2))
+                options = read_options(notepack.unpack_item(data, 2))
                 named = options.rooms or options.all_of
                 if named and not any(map(adapter.concerns, named)):
                     self._node.count("foreign_rooms")

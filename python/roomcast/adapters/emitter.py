@@ -88,7 +88,7 @@ class Emitter(AsyncioEmitter):
             default: Called for an object that JSON does not know.
 
         Raises:
-            MissingDependencyError: If redis-py or msgpack is not installed.
+            MissingDependencyError: If redis-py or hiredis is not installed.
             TypeError: If ``redis`` is something else.
         """
         super().__init__(lone_publisher(redis, Counter()), ClassicWire(key, default))
@@ -111,7 +111,7 @@ class SyncEmitter(BlockingEmitter):
             default: Called for an object that JSON does not know.
 
         Raises:
-            MissingDependencyError: If redis-py or msgpack is not installed.
+            MissingDependencyError: If redis-py or hiredis is not installed.
             TypeError: If ``redis`` is neither.
         """
         super().__init__(redis, lambda: ClassicWire(key, default))

@@ -58,7 +58,6 @@ class EmitterWire(ABC):
 
         Raises:
             TypeError: If a value cannot travel.
-            OverflowError: The same.
             ValueError: The same.
         """
 
@@ -163,7 +162,7 @@ class EmitterOperator(Generic[R]):
             raise ReservedEventError(event)
         try:
             words = self._wire.server_side_emit(self.nsp, [event, *args])
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError) as error:
             raise EncodeError(str(error)) from error
         return self._send(words)
 

@@ -239,7 +239,6 @@ class Entries:
 
         Raises:
             TypeError: If a value has no form.
-            OverflowError: If an integer has none.
             ValueError: If something is nested too deep.
         """
         text = json_of(fields, self._notepack.convert, bytes_too=self._only_plaintext)

@@ -56,7 +56,6 @@ class Exchange(Receiver):
 
         Raises:
             TypeError: If a value cannot travel.
-            OverflowError: The same.
             ValueError: The same.
         """
 
@@ -177,7 +176,7 @@ class Exchange(Receiver):
     def _request(self, options: BroadcastOptions, request: dict[str, Any]) -> None:
         try:
             self._send_request(options, request)
-        except (TypeError, OverflowError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise EncodeError(str(error)) from error
 
     def _numbered(self, channel: bytes, write: Callable[[int, bool], bytes]) -> bytes:

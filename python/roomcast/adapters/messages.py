@@ -160,7 +160,6 @@ class Messages:
 
         Raises:
             TypeError: If a value has no form.
-            OverflowError: If an integer has none.
             ValueError: If something is nested too deep.
         """
         return self._write(self._request(request, position, is_first))

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from roomcast.adapters.broker import require_redis
 from roomcast.adapters.cluster import ClusterAdapter, RecoverableClusterAdapter
 from roomcast.adapters.exchange import Exchange
 from roomcast.adapters.link import LONGEST_PAUSE
@@ -44,7 +43,6 @@ class BrokerNode(BrokerMember, ABC):
         self, redis: Any, *, requests_timeout: float, queue_size: int, queue_policy: QueuePolicy
     ) -> None:
         """Prepare; connections are made when the server starts."""
-        require_redis("msgpack")  # needed with the first namespace; missing, it is missing now
         super().__init__(redis, queue_size=queue_size, queue_policy=queue_policy, hold=self._hold)
         if not 0 < requests_timeout < float("inf"):
             raise ValueError(f"requests_timeout must be positive, not {requests_timeout!r}")

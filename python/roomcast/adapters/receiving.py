@@ -90,7 +90,6 @@ class Receiver(ABC):
 
         Raises:
             TypeError: If a value cannot travel.
-            OverflowError: The same.
             ValueError: The same.
         """
 
@@ -189,7 +188,7 @@ class Receiver(ABC):
         answer = {"requestId": _id(request), "sockets": told}
         try:
             self._send_answer(request, answer)
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError):
             for described in told:
                 described["data"] = self._sendable(described["data"])
             self._send_answer(request, answer)
@@ -198,7 +197,7 @@ class Receiver(ABC):
         """Return the data of a socket, or nothing if it cannot travel."""
         try:
             self._requests.write({"data": data})
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError) as error:
             self._refuse("unsent_data", f"data of a socket: {error}")
             return {}
         return data
@@ -219,7 +218,7 @@ class Receiver(ABC):
         answer = {"type": RequestType.SERVER_SIDE_EMIT, "requestId": id, "data": data}
         try:
             self._send_answer(request, answer)
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError) as error:
             raise EncodeError(str(error)) from error
 
     def _on_ask(self, request: dict[str, Any]) -> None:

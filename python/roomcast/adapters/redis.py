@@ -63,7 +63,7 @@ class RedisAdapter(BrokerNode):
                 need no sticky connections; the same for all nodes.
 
         Raises:
-            MissingDependencyError: If redis-py or msgpack is not installed.
+            MissingDependencyError: If redis-py or hiredis is not installed.
             TypeError: If ``redis`` is something else.
             ValueError: If a value is out of its range.
         """

@@ -153,7 +153,7 @@ class SessionStore:
         pack = self._bus.notepack.pack
         try:
             return b64encode(pack(record))
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError) as error:
             self._bus.count_dropped("unsent_data", f"data of a session: {error}")
             return b64encode(pack(record | {"data": {}}))
 

@@ -290,7 +290,7 @@ class RedisStreamsAdapter(BrokerNode):
                 need no sticky connections; the same for all nodes.
 
         Raises:
-            MissingDependencyError: If redis-py or msgpack is not installed.
+            MissingDependencyError: If redis-py or hiredis is not installed.
             TypeError: If ``redis`` is neither a URL nor a client of `redis.asyncio`.
             ValueError: If a value is out of its range.
         """

@@ -85,7 +85,7 @@ class StreamsEmitter(AsyncioEmitter):
             default: Called for an object that JSON does not know.
 
         Raises:
-            MissingDependencyError: If redis-py or msgpack is not installed.
+            MissingDependencyError: If redis-py or hiredis is not installed.
             TypeError: If ``redis`` is neither a URL nor a client of `redis.asyncio`.
             ValueError: If a number is not positive.
         """
@@ -115,7 +115,7 @@ class SyncStreamsEmitter(BlockingEmitter):
             default: Called for an object that JSON does not know.
 
         Raises:
-            MissingDependencyError: If redis-py or msgpack is not installed.
+            MissingDependencyError: If redis-py or hiredis is not installed.
             TypeError: If ``redis`` is neither.
             ValueError: If a number is not positive.
         """

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, TypeGuard
 
-from roomcast.adapters.notepack import Notepack, UnpackError
+from roomcast.adapters.notepack import LIMITS, Notepack, UnpackError
 from roomcast.codec import Decoder
 from roomcast.errors import PacketError
 from roomcast.server.adapter import BroadcastOptions
-from roomcast.types import Limits, PacketType
+from roomcast.types import PacketType
 
 __all__ = [
     "BRACE",
@@ -45,9 +45,6 @@ EMITTER: Final = "emitter"
 
 MAX_SIZE: Final = 32_000_000
 """Bytes of one message. Beyond: dropped, unread. The answer of a node with 10 000 sockets has 10 MB."""
-
-LIMITS: Final = Limits(max_values=4_000_000)
-"""Of one request or answer in JSON."""
 
 BRACE: Final = 0x7B
 
@@ -121,7 +118,6 @@ class Requests:
 
         Raises:
             TypeError: If a value has neither form.
-            OverflowError: If an integer has none.
             ValueError: If something is nested too deep.
         """
         text = json_of(request, self._notepack.convert)

@@ -6,6 +6,7 @@
 //! A packet is one map with the keys `type`, `nsp`, `data` and `id`: [`packet`].
 
 pub mod extension;
+pub mod item;
 pub mod packet;
 pub mod read;
 pub mod write;

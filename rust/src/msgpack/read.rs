@@ -199,6 +199,18 @@ impl<'a, 'b, B: Builder> Reader<'a, 'b, B> {
         Ok(Some(length))
     }
 
+    /// Read the length of a list behind its marker, if it is one.
+    pub fn array_length(&mut self, marker: Marker) -> Result<Option<usize>, B::Error> {
+        let length = match marker {
+            Marker::FixArray(length) => length.into(),
+            Marker::Array16 => self.length(2)?,
+            Marker::Array32 => self.length(4)?,
+            _ => return Ok(None),
+        };
+        self.check_room(length, 1)?;
+        Ok(Some(length))
+    }
+
     /// Read the bytes of a string behind its marker, if it is one.
     #[inline]
     pub fn string_bytes(&mut self, marker: Marker) -> Result<Option<&'a [u8]>, B::Error> {
@@ -244,13 +256,8 @@ impl<'a, 'b, B: Builder> Reader<'a, 'b, B> {
                     self.text(bytes, B::string)
                 }
             }
-            Marker::FixArray(length) => self.items(length.into(), depth),
-            Marker::Array16 => {
-                let length = self.length(2)?;
-                self.items(length, depth)
-            }
-            Marker::Array32 => {
-                let length = self.length(4)?;
+            Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => {
+                let length = self.array_length(marker)?.unwrap_or_default();
                 self.items(length, depth)
             }
             Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => {
@@ -393,7 +400,6 @@ impl<'a, 'b, B: Builder> Reader<'a, 'b, B> {
     }
 
     fn items(&mut self, length: usize, depth: u32) -> Result<B::Value, B::Error> {
-        self.check_room(length, 1)?;
         let depth = self.deeper(depth)?;
         let mark = self.stack.len();
         for _ in 0..length {

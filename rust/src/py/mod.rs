@@ -22,6 +22,7 @@ mod masking;
 mod msgpack;
 mod msgpack_decode;
 mod msgpack_encode;
+mod msgpack_values;
 mod outbox;
 mod packet;
 mod payload;
@@ -60,6 +61,8 @@ mod _core {
     use super::load::Load;
     #[pymodule_export]
     use super::msgpack::{MsgPackDecoder, MsgPackEncoder};
+    #[pymodule_export]
+    use super::msgpack_values::MsgPackValues;
     #[pymodule_export]
     use super::outbox::Outbox;
     #[pymodule_export]
