@@ -12,31 +12,20 @@ any other WebSocket             message by message, for as long as it lasts
 import asyncio
 import contextlib
 import logging
-import os
 import socket
-import stat
-import struct
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from roomcast.engine import hops
 from roomcast.engine.answers import TAKEOVER
 from roomcast.engine.asgi import ASGIApplication, Receive, Scope, Send
+from roomcast.engine.directory import Directory, is_own
 from roomcast.engine.hops import Hop
 from roomcast.engine.passed import PassedWebSocket
 from roomcast.engine.passing import end_all, pass_request, serve_request
-from roomcast.engine.ways import NAME, NAME_LENGTH, WorkerLostError
-from roomcast.errors import UsageError
+from roomcast.engine.ways import WorkerLostError
 
 __all__ = ["UnixWay"]
-
-MAX_PATH: Final = 100
-"""Bytes of the path of a socket: systems take 104 or 108."""
-
-BACKLOG: Final = 4_096
-"""Connections of other workers that wait to be accepted."""
 
 log = logging.getLogger("roomcast.engine")
 
@@ -50,7 +39,7 @@ class UnixWay:
         Raises:
             UsageError: If the directory is not this user's alone, or its name is too long.
         """
-        self._directory = _private(directory)
+        self._directory = Directory(directory)
         self._name = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: socket.socket | None = None
@@ -61,8 +50,8 @@ class UnixWay:
     def start(self, loop: asyncio.AbstractEventLoop, name: str, serve: ASGIApplication) -> None:
         """Listen in an event loop, under a name."""
         self._loop, self._name, self._serve_here = loop, name, serve
-        self._sweep()
-        self._listener = self._listen(name)
+        self._directory.sweep()
+        self._listener = self._directory.listen(name)
         loop.add_reader(self._listener, self._accept)
 
     def stop(self) -> None:
@@ -74,7 +63,7 @@ class UnixWay:
         if not loop.is_closed():
             loop.remove_reader(listener)
         listener.close()
-        (self._directory / self._name).unlink(missing_ok=True)
+        self._directory.remove(self._name)
 
     async def ready(self) -> None:
         """Return at once: whoever sees a socket can connect to it."""
@@ -85,12 +74,12 @@ class UnixWay:
         await end_all(self._serving)
 
     def leads_to(self, name: str) -> bool:
-        """Say whether there is a socket of that name: eight characters of the alphabet of names are never more of a path than that."""
-        return (self._directory / name).exists()
+        """Say whether there is a socket of that name."""
+        return self._directory.has(name)
 
     async def pass_on(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Let another worker serve a request; as `Way.pass_on`."""
-        line = await hops.connect(str(self._directory / name))
+        line = await hops.connect(self._directory.path(name))
         if line is None:
             raise WorkerLostError
         extensions: dict[str, dict[str, Any]] = scope.get("extensions") or {}
@@ -136,7 +125,7 @@ class UnixWay:
                 log.warning("cannot take what another worker passes on: %s", error)
                 return
             line.setblocking(False)
-            if not _is_own(line):
+            if not is_own(line):
                 line.close()
                 continue
             task = self._loop.create_task(self._serve(line))
@@ -181,53 +170,3 @@ class UnixWay:
             await self._serve_here(scope, passed.receive, passed.send)
         finally:
             passed.close()
-
-    def _listen(self, name: str) -> socket.socket:
-        path, begun = self._directory / name, self._directory / f".{name}"
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.setblocking(False)
-        listener.bind(str(begun))
-        listener.listen(BACKLOG)
-        # Whoever sees it under its name can connect to it: otherwise others would take it for one that is left over.
-        begun.rename(path)
-        return listener
-
-    def _sweep(self) -> None:
-        """Remove what workers have left that were killed."""
-        for path in self._directory.iterdir():
-            if not NAME.fullmatch(path.name):
-                continue
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-                line.setblocking(False)
-                try:
-                    line.connect(str(path))
-                except ConnectionRefusedError:
-                    path.unlink(missing_ok=True)
-                except OSError:
-                    continue
-
-
-def _private(directory: str) -> Path:
-    """Return a directory that is this user's alone, made if need be."""
-    if sys.platform == "win32" or not hasattr(socket, "send_fds"):
-        raise UsageError("workers: there are no Unix sockets here to pass connections over")
-    path = Path(directory).absolute()
-    if len(os.fsencode(path)) + NAME_LENGTH + 2 > MAX_PATH:
-        raise UsageError(f"workers: {path} is too long for Unix sockets: take a shorter directory")
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.stat()
-    except OSError as error:
-        raise UsageError(f"workers: {error}") from error
-    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise UsageError(f"workers: others may enter {path}: chown it to this user, chmod 700")
-    return path
-
-
-def _is_own(line: socket.socket) -> bool:
-    """Say whether the other end is of this user, or the system cannot tell: the directory keeps others away already."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return bool(uid in (os.geteuid(), 0))

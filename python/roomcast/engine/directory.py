@@ -1,0 +1,106 @@
+"""The directory in which the workers of one host have their Unix sockets. Only their user may enter it."""
+
+import os
+import re
+import socket
+import stat
+import struct
+import sys
+from pathlib import Path
+from typing import Final
+
+from roomcast.engine.ways import NAME, NAME_LENGTH
+from roomcast.errors import UsageError
+
+__all__ = ["Directory", "is_own"]
+
+MAX_PATH: Final = 100
+"""Bytes of the path of a socket: systems take 104 or 108."""
+
+BACKLOG: Final = 4_096
+"""Connections of other workers that wait to be accepted."""
+
+
+class Directory:
+    """The sockets of one purpose: those whose file has a prefix in front of the name of its worker."""
+
+    def __init__(self, directory: str, prefix: str = "") -> None:
+        """Prepare the directory.
+
+        Raises:
+            UsageError: If it is not this user's alone, its name is too long, or there are no Unix sockets here.
+        """
+        self._directory = _private(directory, len(prefix) + NAME_LENGTH)
+        self._prefix = prefix
+        self._file = re.compile(re.escape(prefix) + NAME.pattern)
+
+    def path(self, name: str) -> str:
+        """Return the path of a worker's socket, whether that is there or not."""
+        return str(self._directory / f"{self._prefix}{name}")
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a socket of that name: eight characters of the alphabet of names are never more of a path than that."""
+        return os.path.exists(self.path(name))
+
+    def names(self) -> list[str]:
+        """Return the names of all workers that have a socket, also of those that were killed."""
+        begin = len(self._prefix)
+        return [
+            path.name[begin:]
+            for path in self._directory.iterdir()
+            if self._file.fullmatch(path.name)
+        ]
+
+    def listen(self, name: str) -> socket.socket:
+        """Return a socket that listens under a name; whoever sees it can connect to it."""
+        path = self.path(name)
+        begun = str(self._directory / f".{self._prefix}{name}")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.setblocking(False)
+        listener.bind(begun)
+        listener.listen(BACKLOG)
+        # Only now: otherwise others would take it for one that is left over.
+        os.rename(begun, path)
+        return listener
+
+    def remove(self, name: str) -> None:
+        """Remove the socket of a worker that listens no more."""
+        Path(self.path(name)).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what workers have left that were killed."""
+        for name in self.names():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+                line.setblocking(False)
+                try:
+                    line.connect(self.path(name))
+                except ConnectionRefusedError:
+                    self.remove(name)
+                except OSError:
+                    continue
+
+
+def is_own(line: socket.socket) -> bool:
+    """Say whether the other end is of this user, or the system cannot tell: the directory keeps others away already."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return bool(uid in (os.geteuid(), 0))
+
+
+def _private(directory: str, file_length: int) -> Path:
+    """Return a directory that is this user's alone, made if need be."""
+    if sys.platform == "win32" or not hasattr(socket, "send_fds"):
+        raise UsageError("workers: there are no Unix sockets here to pass connections over")
+    path = Path(directory).absolute()
+    if len(os.fsencode(path)) + file_length + 2 > MAX_PATH:
+        raise UsageError(f"workers: {path} is too long for Unix sockets: take a shorter directory")
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except OSError as error:
+        raise UsageError(f"workers: {error}") from error
+    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise UsageError(f"workers: others may enter {path}: chown it to this user, chmod 700")
+    return path
