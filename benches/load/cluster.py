@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from os import getpid
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import uvloop
@@ -52,6 +53,7 @@ CASES: Final = [
         for name in ("emits", "foreign")
         for peer in (OURS, NODE)
     ),
+    *({"workload": f"{name}, workers", "peer": OURS} for name in ("broadcast", "emits", "foreign")),
 ]
 
 
@@ -69,11 +71,19 @@ def _run_nodes(
     case: Mapping[str, Any], broker: Broker, core: int, mine: int, given: argparse.Namespace
 ) -> Run:
     workload, _, kind = case["workload"].partition(", ")
-    command = cluster_node(case["peer"], kind or "classic", broker.url)
-    with Server(command, core) as sender, Server(command, mine) as receiver:
+    with (
+        TemporaryDirectory(prefix="roomcast-") as directory,
+        _node(case["peer"], kind, broker.url, directory, core) as sender,
+        _node(case["peer"], kind, broker.url, directory, mine) as receiver,
+    ):
         others = Others(sender.pid, receiver.pid, broker.pid, getpid())
         run = uvloop.run(_pace(workload, sender, receiver, given.seconds))
         return {**run, "others_cores": others.cores()}
+
+
+def _node(peer: str, kind: str, url: str, directory: str, core: int) -> Server:
+    where = directory if kind == "workers" else url
+    return Server(cluster_node(peer, kind or "classic", where), core)
 
 
 async def _pace(workload: str, sender: Server, receiver: Server, seconds: float) -> Run:
@@ -201,6 +211,17 @@ def _page(whole: dict[str, Any]) -> str:
         ]
         for peer in (OURS, PEER, NODE, FLOOR)
     ]
+    workers = [
+        "roomcast, workers of one host",
+        quartiles(of("latency", "broadcast, workers", OURS), 1e3),
+        quartiles(of("sender", "broadcast, workers", OURS), 1e6),
+        quartiles(of("receiver", "broadcast, workers", OURS), 1e6),
+        quartiles(of("sender", "emits, workers", OURS), 1e6),
+        quartiles(of("receiver", "emits, workers", OURS), 1e6),
+        quartiles(of("receiver", "foreign, workers", OURS), 1e6),
+        *[""] * 4,
+        quartiles([count / settings["seconds"] for count in of("count", "emits, workers", OURS)]),
+    ]
     alone = quartiles(of("latency", "broadcast", ALONE), 1e3)
     how = (
         "Two nodes on two cores, the broker (Valkey, from a wheel) and the client beside the second one. The first node emits to a room "
@@ -211,7 +232,7 @@ def _page(whole: dict[str, Any]) -> str:
         "included. The floor has bare sockets to the broker, of which it "
         "hears everything; it packs and checks nothing, and gives its client the event as roomcast does: what is left is the kernel and the "
         "event loop, waking up. Sharded is sharded pub/sub, by `ShardedRedisAdapter` and `createShardedAdapter`, where a room has a channel of its own; "
-        "streams are Redis Streams, by `RedisStreamsAdapter` and its counterpart."
+        "streams are Redis Streams, by `RedisStreamsAdapter` and its counterpart. Workers of one host have no broker: `WorkersAdapter`."
     )
     head = (
         "",
@@ -232,7 +253,7 @@ def _page(whole: dict[str, Any]) -> str:
         f"Written by benches/load. {origin(whole)}",
         how,
         table(("", "measured", "target", "verdict"), verdicts),
-        table(head, rows),
+        table(head, [*rows, workers]),
     ]
     return "\n\n".join(parts) + "\n"
 

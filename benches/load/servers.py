@@ -84,17 +84,17 @@ def client(peer: str, *arguments: object) -> list[str]:
     return [sys.executable, str(PEERS / "client.py"), peer, *given]
 
 
-def cluster_node(peer: str, kind: str, url: str) -> list[str]:
+def cluster_node(peer: str, kind: str, where: str) -> list[str]:
     """Return the command of a server of a cluster.
 
     Args:
         peer: ``Node.js``, or which Python server it is.
-        kind: ``classic``, ``sharded`` or ``streams``; python-socketio has its own.
-        url: The broker's.
+        kind: ``classic``, ``sharded`` or ``streams``; python-socketio has its own. Of roomcast also ``workers``.
+        where: The broker's URL, or the directory of the workers.
     """
     if peer == "Node.js":
-        return ["node", str(PEERS / "node.js"), kind, url]
-    return [sys.executable, str(PEERS / "node.py"), peer, kind, url]
+        return ["node", str(PEERS / "node.js"), kind, where]
+    return [sys.executable, str(PEERS / "node.py"), peer, kind, where]
 
 
 def socketioxide() -> list[str]:

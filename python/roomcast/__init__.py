@@ -10,6 +10,7 @@ from roomcast.adapters import (
     StreamsEmitter,
     SyncEmitter,
     SyncStreamsEmitter,
+    WorkersAdapter,
 )
 from roomcast.client import Manager, connect
 from roomcast.errors import (
@@ -90,6 +91,7 @@ __all__ = [
     "TransportError",
     "UsageError",
     "ValidationError",
+    "WorkersAdapter",
     "connect",
     "event",
 ]

@@ -70,7 +70,7 @@ def test_readme_checked_example_runs():
     assert names["io"].handlers_of("say")
 
 
-@pytest.mark.parametrize(("page", "examples"), [("validation.md", 3), ("cluster.md", 12)])
+@pytest.mark.parametrize(("page", "examples"), [("validation.md", 3), ("cluster.md", 13)])
 def test_examples_of_a_page_run(page, examples):
     text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)

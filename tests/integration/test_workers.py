@@ -291,8 +291,7 @@ def test_signals_end_all_workers(folder, number):
         code, errors = program.end(number)
         assert code == 0, errors
         assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
-        assert "a worker without an adapter" in errors
-        assert "Traceback" not in errors
+        assert errors == ""
 
 
 @pytest.mark.parametrize(
@@ -316,12 +315,11 @@ def test_number_of_workers_is_checked(folder):
         assert result.returncode == 2
 
 
-def test_directory_is_for_this_user_alone(tmp_path, caplog):
+def test_directory_is_for_this_user_alone(tmp_path):
     private = tmp_path / "private"
     io = Server(workers=private)
     assert io.options.workers == str(private)
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
-    assert "a worker without an adapter" in caplog.text
     public = tmp_path / "public"
     public.mkdir()
     public.chmod(0o755)

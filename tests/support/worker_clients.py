@@ -19,12 +19,15 @@ def wait_until(done: Callable[[], object], seconds: float = 15) -> None:
 def children(pid: int) -> list[int]:
     """Return the processes that serve for one."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    command = "from multiprocessing.spawn"
-    return [
-        int(each)
-        for each in found
-        if command in Path(f"/proc/{each}/cmdline").read_bytes().decode().replace("\0", " ")
-    ]
+    return [int(each) for each in found if "from multiprocessing.spawn" in _command(each)]
+
+
+def _command(pid: str) -> str:
+    """Return the command line of a process, nothing if it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")
+    except FileNotFoundError:
+        return ""
 
 
 class Client:

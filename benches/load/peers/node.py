@@ -1,6 +1,6 @@
-"""One Python server of a cluster: python benches/load/peers/node.py PEER classic|sharded|streams BROKER_URL.
+"""One Python server of a cluster: python benches/load/peers/node.py PEER classic|sharded|streams|workers WHERE.
 
-It prints its port. A client joins a room by ``join``, and makes the server emit the time to a room at a steady rate by ``pace``.
+WHERE is the URL of the broker, or the directory of the workers. It prints its port. A client joins a room by ``join``, and makes the server emit the time to a room at a steady rate by ``pace``.
 """
 
 import asyncio
@@ -42,6 +42,7 @@ async def _roomcast(kind: str, url: str) -> int:
         "classic": roomcast.RedisAdapter,
         "sharded": roomcast.ShardedRedisAdapter,
         "streams": roomcast.RedisStreamsAdapter,
+        "workers": roomcast.WorkersAdapter,
     }
     adapter = adapters[kind](url)
     io = roomcast.Server(adapter=adapter)

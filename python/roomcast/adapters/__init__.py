@@ -8,6 +8,8 @@ from roomcast.adapters.redis import RedisAdapter
 from roomcast.adapters.sharded import ShardedRedisAdapter
 from roomcast.adapters.streams import RedisStreamsAdapter
 from roomcast.adapters.streams_emitter import StreamsEmitter, SyncStreamsEmitter
+from roomcast.adapters.workers import WorkersAdapter
+from roomcast.server.adapter import OF_WORKERS
 
 __all__ = [
     "AdapterHealth",
@@ -20,4 +22,7 @@ __all__ = [
     "StreamsEmitter",
     "SyncEmitter",
     "SyncStreamsEmitter",
+    "WorkersAdapter",
 ]
+
+OF_WORKERS.make = WorkersAdapter

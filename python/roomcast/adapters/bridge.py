@@ -108,8 +108,8 @@ class PythonSocketIOBridge(BrokerMember):
             TypeError: If ``redis`` is neither, or the adapter is none.
             ValueError: If a value is out of its range.
         """
+        self._redis = redis
         super().__init__(
-            redis,
             queue_size=queue_size,
             queue_policy=queue_policy,
             hold=lambda: LONGEST_PAUSE / MAX_HOLDS,  # the other servers come back, too

@@ -12,14 +12,14 @@ Source:
 
 from collections.abc import Callable
 from secrets import choice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from roomcast.adapters.cluster import ClusterAdapter
 from roomcast.adapters.exchange import Exchange
 from roomcast.adapters.gaps import Gaps
 from roomcast.adapters.notepack import Notepack, UnpackError
 from roomcast.adapters.receiving import Node
-from roomcast.adapters.subscriber import Handler, glob_escaped
+from roomcast.adapters.subscriber import glob_escaped
 from roomcast.adapters.wire import (
     MAX_SIZE,
     Channels,
@@ -31,6 +31,9 @@ from roomcast.adapters.wire import (
     write_options,
 )
 from roomcast.server.adapter import BroadcastOptions
+
+if TYPE_CHECKING:
+    from roomcast.adapters.ends import Handler
 
 __all__ = ["ClassicBus"]
 

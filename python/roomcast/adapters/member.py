@@ -1,14 +1,16 @@
-"""What takes part in something over a broker: its connections, and how it stands with them.
+"""What takes part in a cluster, or in something else over a broker: its connections, and how it stands with them.
 
 Nodes of a cluster (`node.py`) and the bridge to python-socketio (`bridge.py`) are such members.
 """
 
 import asyncio
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
+from roomcast.adapters.ends import Incoming, Outgoing
 from roomcast.adapters.publisher import Publishing, QueuePolicy
 from roomcast.adapters.wiring import AnyPublisher, AnySubscriber, wired
 from roomcast.events import EventEmitter
@@ -16,22 +18,25 @@ from roomcast.events import EventEmitter
 if TYPE_CHECKING:
     from roomcast.server.server import Server
 
-__all__ = ["DRAIN_TIMEOUT", "AdapterHealth", "BrokerMember"]
+__all__ = ["DRAIN_TIMEOUT", "AdapterHealth", "BrokerMember", "IncomingT", "Member", "OutgoingT"]
+
+OutgoingT = TypeVar("OutgoingT", bound=Outgoing)
+IncomingT = TypeVar("IncomingT", bound=Incoming)
 
 DRAIN_TIMEOUT: Final = 1.0
-"""Seconds that a member that closes waits for the broker to take what it has to send."""
+"""Seconds that a member that closes waits until what it has to send has been taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterHealth:
-    """How a node stands with its broker.
+    """How a node stands with its broker, or with the other workers.
 
     Attributes:
         listening: Whether it hears the other nodes. A node that does not is deaf: its clients get what is emitted here, and
             nothing of what is emitted elsewhere.
         publishing: Whether the others hear it.
         deaf_for: Seconds since it has last listened, or since its start; 0 while it does.
-        queued: Bytes that wait for the broker.
+        queued: Bytes that wait to be sent.
     """
 
     listening: bool
@@ -45,7 +50,7 @@ class AdapterHealth:
         return self.listening and self.publishing
 
 
-class BrokerMember(EventEmitter):
+class Member(EventEmitter, Generic[OutgoingT, IncomingT]):
     """A member. It belongs to one server, and to its event loop.
 
     Attributes:
@@ -54,12 +59,8 @@ class BrokerMember(EventEmitter):
         subscriber: What comes in.
     """
 
-    sharded: ClassVar[bool] = False
-    """Whether sharded channels are what it is for."""
-
     def __init__(
         self,
-        redis: Any,
         *,
         queue_size: int,
         queue_policy: QueuePolicy,
@@ -68,7 +69,6 @@ class BrokerMember(EventEmitter):
         """Prepare; connections are made at the start.
 
         Args:
-            redis: As for `wired`.
             queue_size: As for `Publishing`.
             queue_policy: The same.
             hold: The same.
@@ -76,13 +76,12 @@ class BrokerMember(EventEmitter):
         super().__init__()
         self.counters: Counter[str] = Counter()
         self.publisher, self.subscriber = self._wired(
-            redis,
             Publishing(
                 queue_size=queue_size,
                 queue_policy=queue_policy,
                 on_change=self._changed,
                 hold=hold,
-            ),
+            )
         )
         self._server: Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,13 +89,13 @@ class BrokerMember(EventEmitter):
         self._deaf_since = 0.0
         self._was_listening = False
 
-    def _wired(self, redis: Any, how: Publishing) -> tuple[AnyPublisher, AnySubscriber]:
-        """Return what goes out and what comes in."""
-        return wired(redis, self.counters, how, sharded=self.sharded)
+    @abstractmethod
+    def _wired(self, how: Publishing) -> tuple[OutgoingT, IncomingT]:
+        """Return what goes out and what comes in. The first is started first, and closed last."""
 
     @property
     def health(self) -> AdapterHealth:
-        """How it stands with its broker at this moment."""
+        """How it stands with the others at this moment."""
         listening = self._listening
         now = self._loop.time() if self._loop is not None else 0.0
         return AdapterHealth(
@@ -107,7 +106,7 @@ class BrokerMember(EventEmitter):
         )
 
     async def start(self) -> None:
-        """Connect to the broker, in the running event loop; returns when the node listens, or the first attempt has failed.
+        """Connect, in the running event loop; returns when the node listens, or the first attempt has failed.
 
         The server does this by itself when it begins to serve. A program that only emits, and serves nobody, does it.
         """
@@ -169,3 +168,16 @@ class BrokerMember(EventEmitter):
         if self._server is not None:
             for listener in self._take(event):
                 self._server.handlers.call(listener, args, None, event)
+
+
+class BrokerMember(Member[AnyPublisher, AnySubscriber]):
+    """A member over a broker."""
+
+    sharded: ClassVar[bool] = False
+    """Whether sharded channels are what it is for."""
+
+    _redis: Any
+    """As for `wired`; to be set before anything else."""
+
+    def _wired(self, how: Publishing) -> tuple[AnyPublisher, AnySubscriber]:
+        return wired(self._redis, self.counters, how, sharded=self.sharded)

@@ -26,7 +26,7 @@ from roomcast.adapters.wire import (
 from roomcast.server.adapter import BroadcastOptions
 
 if TYPE_CHECKING:
-    from roomcast.adapters.subscriber import Handler
+    from roomcast.adapters.ends import Handler
 
 __all__ = ["MessageBus"]
 

@@ -1,16 +1,17 @@
-"""A node of a cluster over a broker: what its namespaces share, whatever the format that travels."""
+"""A node of a cluster: what its namespaces share, whatever the format that travels, and what carries it."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from roomcast.adapters.cluster import ClusterAdapter, RecoverableClusterAdapter
 from roomcast.adapters.exchange import Exchange
 from roomcast.adapters.link import LONGEST_PAUSE
-from roomcast.adapters.member import BrokerMember
+from roomcast.adapters.member import BrokerMember, IncomingT, Member, OutgoingT
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.numbering import POSITION_DELAY
 from roomcast.adapters.passing import BrokerWay
 from roomcast.adapters.publisher import QueuePolicy
+from roomcast.adapters.wiring import AnyPublisher, AnySubscriber
 from roomcast.errors import UsageError
 from roomcast.server.adapter import Adapter
 from roomcast.server.sessions import Sessions
@@ -18,13 +19,13 @@ from roomcast.server.sessions import Sessions
 if TYPE_CHECKING:
     from roomcast.server.namespace import Namespace
 
-__all__ = ["BrokerNode"]
+__all__ = ["BrokerNode", "ClusterNode"]
 
 
-class BrokerNode(BrokerMember, ABC):
-    """What all adapters for ``Server(adapter=…)`` have that work over Redis or Valkey.
+class ClusterNode(Member[OutgoingT, IncomingT], ABC, Generic[OutgoingT, IncomingT]):
+    """What all adapters for ``Server(adapter=…)`` have that make it a node of a cluster.
 
-    Each belongs to one server, and to its event loop. Whatever becomes of the broker, clients of this node get what is emitted on
+    Each belongs to one server, and to its event loop. Whatever becomes of the others, clients of this node get what is emitted on
     it.
 
     Events:
@@ -40,16 +41,15 @@ class BrokerNode(BrokerMember, ABC):
     """
 
     def __init__(
-        self, redis: Any, *, requests_timeout: float, queue_size: int, queue_policy: QueuePolicy
+        self, *, requests_timeout: float, queue_size: int, queue_policy: QueuePolicy
     ) -> None:
         """Prepare; connections are made when the server starts."""
-        super().__init__(redis, queue_size=queue_size, queue_policy=queue_policy, hold=self._hold)
+        super().__init__(queue_size=queue_size, queue_policy=queue_policy, hold=self._hold)
         if not 0 < requests_timeout < float("inf"):
             raise ValueError(f"requests_timeout must be positive, not {requests_timeout!r}")
         self.requests_timeout = requests_timeout
         self._notepack: Notepack | None = None
         self._buses: list[Exchange] = []
-        self._way: BrokerWay | None = None
 
     @abstractmethod
     def _new_bus(self, adapter: ClusterAdapter, notepack: Notepack) -> Exchange:
@@ -62,11 +62,6 @@ class BrokerNode(BrokerMember, ABC):
         await super().close()
 
     # What follows is for the server and for the buses.
-
-    @property
-    def way(self) -> BrokerWay | None:
-        """The way to workers of other hosts, if requests are passed to them."""
-        return self._way
 
     def new_adapter(self, nsp: "Namespace") -> Adapter:
         """Return a new adapter for a namespace.
@@ -115,9 +110,31 @@ class BrokerNode(BrokerMember, ABC):
         return max(self.subscriber.since + LONGEST_PAUSE - self._loop.time(), 0.0)
 
     def _changed(self) -> None:
-        if self._way is not None:
-            self._way.changed()
         if self.publisher.connected and not self._closed:
             for bus in list(self._buses):
                 bus.numbering.announce(POSITION_DELAY)  # others may not hear it yet
+        super()._changed()
+
+
+class BrokerNode(ClusterNode[AnyPublisher, AnySubscriber], BrokerMember):
+    """A node over Redis or Valkey."""
+
+    def __init__(
+        self, redis: Any, *, requests_timeout: float, queue_size: int, queue_policy: QueuePolicy
+    ) -> None:
+        """Prepare; connections are made when the server starts."""
+        self._redis = redis
+        self._way: BrokerWay | None = None
+        super().__init__(
+            requests_timeout=requests_timeout, queue_size=queue_size, queue_policy=queue_policy
+        )
+
+    @property
+    def way(self) -> BrokerWay | None:
+        """The way to workers of other hosts, if requests are passed to them."""
+        return self._way
+
+    def _changed(self) -> None:
+        if self._way is not None:
+            self._way.changed()
         super()._changed()

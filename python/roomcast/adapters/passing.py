@@ -24,7 +24,7 @@ from secrets import randbits
 from typing import TYPE_CHECKING, Any, Final
 
 from roomcast.adapters.publishers import Publishers
-from roomcast.adapters.receiving import Node
+from roomcast.adapters.receiving import NodeOverBroker
 from roomcast.adapters.segments import Flag, Segment, Stream, pack_segment, read_segment
 from roomcast.engine.asgi import ASGIApplication, Receive, Scope, Send
 from roomcast.engine.hops import HEAD_TIMEOUT, Hop, unpack_scope
@@ -34,7 +34,7 @@ from roomcast.errors import UsageError
 from roomcast.logs import Once
 
 if TYPE_CHECKING:
-    from roomcast.adapters.subscriber import Handlers
+    from roomcast.adapters.ends import Handlers
 
 __all__ = ["BrokerWay"]
 
@@ -73,7 +73,7 @@ class _Peer:
 class BrokerWay:
     """The broker of an adapter, as a `Way`. It belongs to the event loop of its server."""
 
-    def __init__(self, node: Node, prefix: str, *, sharded: bool) -> None:
+    def __init__(self, node: NodeOverBroker, prefix: str, *, sharded: bool) -> None:
         """Prepare.
 
         Args:

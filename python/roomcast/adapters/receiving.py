@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from roomcast.adapters.cluster import ClusterAdapter
 from roomcast.adapters.collecting import ClusterAck, Fetch, RemoteAck, Responses
+from roomcast.adapters.ends import Incoming, Outgoing
 from roomcast.adapters.gaps import Gaps
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.wire import (
@@ -37,7 +38,7 @@ from roomcast.server.remote import RemoteHandshake, RemoteSocket
 if TYPE_CHECKING:
     from roomcast.server.socket import Socket
 
-__all__ = ["Node", "Pending", "Receiver"]
+__all__ = ["Node", "NodeOverBroker", "Pending", "Receiver"]
 
 MAX_ACK_TIMEOUT: Final = 3_600.0
 """Seconds that sockets of this node are waited for at most on behalf of another one."""
@@ -52,8 +53,16 @@ class Node(Protocol):
     """What a bus needs of the node: what the namespaces share."""
 
     requests_timeout: float
-    publisher: AnyPublisher
-    subscriber: AnySubscriber
+
+    @property
+    def publisher(self) -> Outgoing:
+        """What goes out."""
+        ...
+
+    @property
+    def subscriber(self) -> Incoming:
+        """What comes in."""
+        ...
 
     def ensure_started(self) -> None:
         """Begin to work, if there is an event loop."""
@@ -63,6 +72,20 @@ class Node(Protocol):
 
     def tell_gap(self, nsp: str, sender: str, missing: int) -> None:
         """Report messages that never arrived."""
+
+
+class NodeOverBroker(Node, Protocol):
+    """A node that has a broker to ask."""
+
+    @property
+    def publisher(self) -> AnyPublisher:
+        """What goes out."""
+        ...
+
+    @property
+    def subscriber(self) -> AnySubscriber:
+        """What comes in."""
+        ...
 
 
 class Receiver(ABC):

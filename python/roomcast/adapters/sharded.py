@@ -24,7 +24,7 @@ from roomcast.adapters.wire import KEY, RequestType, read_options
 from roomcast.server.adapter import BroadcastOptions
 
 if TYPE_CHECKING:
-    from roomcast.adapters.subscriber import Handler
+    from roomcast.adapters.ends import Handler
 
 __all__ = ["ShardedRedisAdapter", "SubscriptionMode"]
 

@@ -185,7 +185,7 @@ class StreamsBus(MessageBus):
         Raises:
             BrokerError: If it does not answer, or refuses.
         """
-        return await self._node.publisher.ask(*words)
+        return await self._appender.ask(*words)
 
     def count_dropped(self, counter: str, reason: str) -> None:
         """Count something that is dropped; the first of its kind is logged."""
@@ -325,8 +325,8 @@ class RedisStreamsAdapter(BrokerNode):
             name = stream_name if stream_count == 1 else f"{stream_name}-{number}"
             self._read(name.encode())
 
-    def _wired(self, redis: Any, how: Publishing) -> tuple[AnyPublisher, AnySubscriber]:
-        self._broker = broker_of(redis)
+    def _wired(self, how: Publishing) -> tuple[AnyPublisher, AnySubscriber]:
+        self._broker = broker_of(self._redis)
         publisher = Appender(self._broker, self.counters, how)
         return publisher, Subscriber(self._broker, self.counters, on_change=how.on_change)
 

@@ -17,23 +17,17 @@ States:
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, Final
 
 from roomcast.adapters.broker import Broker, command
+from roomcast.adapters.ends import NONE, Handler, Handlers
 from roomcast.adapters.line import Line
 from roomcast.adapters.link import Link
 from roomcast.errors import BrokerError
 
-__all__ = ["NONE", "Handler", "Handlers", "Kind", "Subscriber", "glob_escaped"]
-
-Handler = Callable[[bytes, bytes], None]
-"""Called with the channel and the message. What it raises is logged and counted."""
-
-Handlers = Mapping[bytes, Handler]
-
-NONE: Final[Handlers] = {}
+__all__ = ["Kind", "Subscriber", "glob_escaped"]
 
 CHANNELS_AT_ONCE: Final = 500
 """Channels of one command, so that a thousand namespaces do not become one huge command."""

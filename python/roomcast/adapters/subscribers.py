@@ -10,9 +10,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+from roomcast.adapters.ends import NONE, Handlers
 from roomcast.adapters.members import Members
 from roomcast.adapters.slots import Address, Layout
-from roomcast.adapters.subscriber import NONE, Handlers, Kind, Subscriber
+from roomcast.adapters.subscriber import Kind, Subscriber
 
 __all__ = ["Subscribers"]
 

@@ -58,7 +58,7 @@ def add_command(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="N",
         type=number_of(1, MAX_WORKERS),
         default=1,
-        help="processes that serve the port (1); their emits need an adapter to reach each other's clients",
+        help="processes that serve the port (1); clients of all of them hear each other",
     )
     parser.set_defaults(run=run)
 

@@ -70,7 +70,7 @@ class EngineOptions:
         send_buffer_policy: What happens when ``limits.send_buffer_size`` is reached because a client does not read: ``close`` its
             connection, or drop its events: those that wait longest (``drop_oldest``) or those that come (``drop_newest``).
         workers: A directory for the Unix sockets over which the worker processes of one server pass each other the requests for
-            their sessions; the same for all of them. By default what ``ROOMCAST_WORKERS`` says in the environment; ``None`` for
+            their sessions, and hear each other if there is no other adapter; the same for all of them. By default what ``ROOMCAST_WORKERS`` says in the environment; ``None`` for
             a server that is one process.
         limits: Every limit.
 

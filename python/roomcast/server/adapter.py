@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CREATE_ROOM",
     "DELETE_ROOM",
+    "OF_WORKERS",
     "Adapter",
     "AdapterFactory",
     "Asking",
@@ -101,6 +102,19 @@ class PassingAdapter(Protocol):
     def way(self) -> Way | None:
         """The way, if requests are passed on."""
         ...
+
+
+class AdapterOfWorkers:
+    """What a server has that is one of several workers and was given no adapter.
+
+    Attributes:
+        make: Makes it, of the directory of the workers. Adapters are a layer above, which puts its own here.
+    """
+
+    make: Callable[[str], AdapterFactory]
+
+
+OF_WORKERS: Final = AdapterOfWorkers()
 
 
 class Adapter(EventEmitter):

@@ -32,7 +32,7 @@ class AdapterState(Protocol):
 
     @property
     def queued(self) -> int:
-        """Bytes that wait for the broker."""
+        """Bytes that wait to be sent."""
         ...
 
 

@@ -69,7 +69,8 @@ class Options(EngineOptions):
             where it stays by default: clients choose the names.
         connection_state_recovery: Whether clients whose line has broken get their session back, with what they have missed:
             ``True``, the fields of `ConnectionStateRecovery`, or ``None``.
-        adapter: Makes the server one of a cluster, as `roomcast.RedisAdapter` does; ``None`` for one that is alone.
+        adapter: Makes the server one of a cluster, as `roomcast.RedisAdapter` does; ``None`` for one that is alone. One
+            of several ``workers`` that is given none has a `roomcast.WorkersAdapter`.
         parser: The wire format, as `roomcast.msgpack`; ``None`` for Socket.IO's own. Every client must have the same.
         default: Called for an object that JSON does not know.
         validate: Whether the events of clients are validated by the annotations of the handlers that do not say it themselves.

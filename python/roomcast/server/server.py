@@ -1,9 +1,9 @@
 """The server: its namespaces, and everything that they share."""
 
 import asyncio
-import logging
 import re
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeVar, Unpack, overload
 
 from roomcast.asgi import ASGIApp, ASGIApplication
@@ -12,7 +12,7 @@ from roomcast.engine.connection import Connection
 from roomcast.engine.outbox import DONE
 from roomcast.engine.server import CLOSE_TIMEOUT, Engine
 from roomcast.errors import UsageError
-from roomcast.server.adapter import AdapterFactory, PassingAdapter
+from roomcast.server.adapter import OF_WORKERS, AdapterFactory, PassingAdapter
 from roomcast.server.client import Client, Parked
 from roomcast.server.handlers import ErrorHook, ServerHandlers
 from roomcast.server.metrics import Metrics, metrics_of
@@ -27,8 +27,6 @@ from roomcast.sockets.signatures import check_takes
 __all__ = ["Server"]
 
 SHUTDOWN: Final = "server shutting down"
-
-log = logging.getLogger("roomcast.server")
 
 ErrorHookT = TypeVar("ErrorHookT", bound=ErrorHook)
 NamespaceT = TypeVar("NamespaceT", bound=Namespace)
@@ -61,10 +59,7 @@ class Server(Namespace):
         self.options = read_options(options)
         self.handlers = ServerHandlers()
         if self.options.workers is not None and self.options.adapter is None:
-            log.warning(
-                "a worker without an adapter: what it emits reaches its own clients only, not those of the other workers;"
-                " Server(adapter=RedisAdapter(...)) reaches all"
-            )
+            self.options = replace(self.options, adapter=OF_WORKERS.make(self.options.workers))
         self.parked = Parked(self.options.limits.max_pending_size)
         self.warned_of_own_room = False
         adapter: object = self.options.adapter

@@ -1,0 +1,371 @@
+"""What goes out to the other workers of a host: a connection to each of them, and who of them wants what.
+
+Whom a message goes to is decided when it leaves, in the next iteration of the event loop. So a worker that has told everybody of its
+new member of a room before it told that member is not forgotten by anybody who was told to emit by the member: what it wants has arrived
+by then, and is read in the iteration before.
+"""
+
+import asyncio
+import logging
+import socket
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from roomcast.adapters.frames import VERSION, Kind, frame
+from roomcast.adapters.publisher import BATCH_SIZE, ENTRY_SIZE, Publishing
+from roomcast.engine.directory import Directory
+
+__all__ = ["WorkersPublisher"]
+
+PAUSE: Final = 0.1
+"""Seconds until another attempt to connect to a worker that does not take connections."""
+
+DRAIN_PAUSE: Final = 0.005
+"""Seconds between two looks whether everything has left."""
+
+log = logging.getLogger("roomcast.adapters")
+
+
+class WorkersPublisher:
+    """The connections to the other workers. It belongs to the event loop in which `start` was called."""
+
+    def __init__(self, directory: Directory, counters: Counter[str], how: Publishing) -> None:
+        """Prepare; what is published before anybody is there goes to nobody.
+
+        Args:
+            directory: Where the other workers listen.
+            counters: Where to count.
+            how: How it works; the queue of each of them may be that long.
+        """
+        self._directory = directory
+        self._counters = counters
+        self._how = how
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lines: dict[str, _Line] = {}
+        self._wanting: dict[bytes, dict[str, _Line]] = {}
+        self._own: dict[bytes, None] = {}
+        self._queue: list[tuple[bytes, bytes]] = []
+        self._queued = 0
+        self._is_scheduled = False
+        self._name = b""
+        self._heard: asyncio.Future[None] | None = None
+        self._was_connected = True
+
+    @property
+    def connected(self) -> bool:
+        """Whether all other workers hear this one, as far as anybody knows."""
+        return self._loop is not None and all(line.is_open for line in self._lines.values())
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait, for all workers."""
+        return self._queued + sum(line.size for line in self._lines.values())
+
+    def start(self) -> None:
+        """Begin to send, in the running event loop."""
+        self._drop_all()
+        self._loop = asyncio.get_running_loop()
+
+    def publish(self, channel: bytes, payload: bytes, *, sharded: bool = False) -> bool:
+        """Queue a message for the workers that want a channel; say whether it has found a place."""
+        if self._loop is None:
+            self._counters["dropped_outbound"] += 1
+            return False
+        self._queue.append((channel, payload))
+        self._queued += len(payload) + ENTRY_SIZE
+        if self._queued > BATCH_SIZE:
+            self._send()
+        elif not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+        return True
+
+    async def subscribers(self, channel: bytes, *, sharded: bool) -> int:
+        """Return how many workers want a channel, this one included."""
+        return len(self._wanting.get(channel, ())) + (channel in self._own)
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until everything has been sent, or so long."""
+        end = asyncio.get_running_loop().time() + seconds
+        while self.size:
+            if asyncio.get_running_loop().time() >= end:
+                return
+            await asyncio.sleep(DRAIN_PAUSE)
+
+    async def close(self) -> None:
+        """Close the connections, and drop what waits."""
+        self._drop_all()
+        self._loop = None
+
+    # What follows is for `workers_subscriber.py`, which hears what the others say.
+
+    def begin(self, name: str, others: Iterable[str]) -> None:
+        """Connect to all workers that there are, under a name."""
+        self._name = name.encode()
+        self._heard = asyncio.get_running_loop().create_future()
+        for other in others:
+            self.connect(other)
+        self._look_heard()
+
+    async def heard(self, seconds: float) -> None:
+        """Wait until the workers that were there at the beginning have heard what this one wants, or so long."""
+        if self._heard is not None and not self._heard.done():
+            await asyncio.wait((self._heard,), timeout=seconds)
+            if not self._heard.done():
+                self._heard.set_result(None)  # a worker that hangs is waited for once
+
+    def connect(self, name: str) -> None:
+        """Connect to a worker, unless there is a connection."""
+        if name in self._lines or self._loop is None:
+            return
+        line = self._lines[name] = _Line(self._loop, name, self._how, self._counters)
+        line.say(frame(Kind.HELLO, self._name, VERSION))
+        for channel in self._own:
+            line.say(frame(Kind.WANT, channel))
+        line.say(frame(Kind.READY))
+        self._open(line)
+
+    def forget(self, name: str) -> None:
+        """Learn that a worker is gone."""
+        line = self._lines.pop(name, None)
+        if line is None:
+            return
+        line.close()
+        for channel in line.wants:
+            self._unlist(channel, name)
+        self._look_heard()
+        self._look_connected()
+
+    def want(self, channel: bytes) -> None:
+        """Tell all that this worker wants a channel, now: who wants it is told of the room only then."""
+        self._own[channel] = None
+        self._say(frame(Kind.WANT, channel))
+
+    def unwant(self, channel: bytes) -> None:
+        """Tell all that it wants a channel no more."""
+        del self._own[channel]
+        self._say(frame(Kind.UNWANT, channel))
+
+    def wanted(self, name: str, channel: bytes) -> None:
+        """Learn that another worker wants a channel."""
+        line = self._lines.get(name)
+        if line is not None:
+            line.wants.add(channel)
+            self._wanting.setdefault(channel, {})[name] = line
+
+    def unwanted(self, name: str, channel: bytes) -> None:
+        """Learn that another worker wants a channel no more."""
+        line = self._lines.get(name)
+        if line is not None and channel in line.wants:
+            line.wants.discard(channel)
+            self._unlist(channel, name)
+
+    def answer_ready(self, name: str) -> None:
+        """Tell another worker that this one knows what it wants."""
+        line = self._lines.get(name)
+        if line is not None:
+            line.say(frame(Kind.HEARD))
+
+    def was_heard(self, name: str) -> None:
+        """Learn that another worker knows what this one wants."""
+        line = self._lines.get(name)
+        if line is not None:
+            line.was_heard = True
+            self._look_heard()
+
+    def _say(self, said: bytes) -> None:
+        for line in list(self._lines.values()):
+            line.say(said)
+
+    def _unlist(self, channel: bytes, name: str) -> None:
+        listed = self._wanting[channel]
+        del listed[name]
+        if not listed:
+            del self._wanting[channel]
+
+    def _look_heard(self) -> None:
+        heard = self._heard
+        if heard is None or heard.done():
+            return
+        if all(line.was_heard for line in self._lines.values()):
+            heard.set_result(None)
+
+    def _look_connected(self) -> None:
+        connected = self.connected
+        if connected != self._was_connected:
+            self._was_connected = connected
+            self._how.on_change()
+
+    def _open(self, line: "_Line") -> None:
+        """Connect, or try it again later: a worker may be there, and busy, or out of descriptors."""
+        if self._lines.get(line.name) is not line or self._loop is None:
+            return
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
+            connection.connect(self._directory.path(line.name))
+        except (ConnectionRefusedError, FileNotFoundError):
+            connection.close()
+            self.forget(line.name)
+        except OSError as error:
+            connection.close()
+            log.debug("cannot connect to a worker yet: %s", error)
+            self._loop.call_later(PAUSE, self._open, line)
+        else:
+            line.open(connection, lambda: self.forget(line.name))
+        self._look_connected()
+
+    def _flush(self) -> None:
+        self._is_scheduled = False
+        self._send()
+
+    def _send(self) -> None:
+        queue, self._queue = self._queue, []
+        self._queued = 0
+        wanting = self._wanting
+        published = 0
+        busy: dict[str, _Line] = {}
+        for channel, payload in queue:
+            lines = wanting.get(channel)
+            if lines:
+                published += 1
+                message = frame(Kind.MESSAGE, channel, payload)
+                for line in lines.values():
+                    line.put(message)
+                busy.update(lines)
+        self._counters["published"] += published
+        self._counters["unheard"] += len(queue) - published
+        for line in busy.values():
+            line.flush()
+
+    def _drop_all(self) -> None:
+        for line in self._lines.values():
+            line.close()
+        self._lines.clear()
+        self._wanting.clear()
+        self._queue.clear()
+        self._queued = 0
+        self._is_scheduled = False
+        if self._heard is not None and not self._heard.get_loop().is_closed():
+            self._heard.cancel()
+        self._heard = None
+
+
+class _Line:
+    """What waits for one worker, and the connection to it.
+
+    Attributes:
+        name: The worker.
+        wants: The channels that it wants.
+        was_heard: Whether it knows what this one wants.
+        size: Bytes that wait.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        name: str,
+        how: Publishing,
+        counters: Counter[str],
+    ) -> None:
+        self.name = name
+        self.wants: set[bytes] = set()
+        self.was_heard = False
+        self.size = 0
+        self._loop = loop
+        self._limit = how.queue_size
+        self._drops_oldest = how.queue_policy == "drop_oldest"
+        self._counters = counters
+        # Frames, and whether they may be dropped: what this worker wants must arrive.
+        self._queue: deque[tuple[bytes, bool]] = deque()
+        self._rest = memoryview(b"")
+        self._socket: socket.socket | None = None
+        self._is_full = False
+        self._on_lost: Callable[[], None] = lambda: None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._socket is not None
+
+    def open(self, connection: socket.socket, on_lost: Callable[[], None]) -> None:
+        """Take the connection."""
+        self._socket, self._on_lost = connection, on_lost
+        self.flush()
+
+    def say(self, said: bytes) -> None:
+        """Send what must not be dropped, at once if it can be."""
+        self._queue.append((said, False))
+        self.size += len(said)
+        self.flush()
+
+    def put(self, message: bytes) -> None:
+        """Queue a message; something is dropped if there is no room."""
+        size = len(message) + ENTRY_SIZE
+        if self.size + size > self._limit and not self._make_room(size):
+            self._counters["dropped_outbound"] += 1
+            return
+        self._queue.append((message, True))
+        self.size += size
+
+    def flush(self) -> None:
+        """Send what waits, as much as the worker takes."""
+        connection = self._socket
+        if connection is None or self._is_full:
+            return
+        try:
+            while self._rest or self._queue:
+                if not self._rest:
+                    self._take()
+                sent = connection.send(self._rest)
+                self._rest = self._rest[sent:]
+                self.size -= sent
+        except BlockingIOError:
+            self._is_full = True
+            self._loop.add_writer(connection, self._writable)
+        except OSError as error:
+            log.debug("a worker is gone: %s", error)
+            self._on_lost()
+
+    def close(self) -> None:
+        """Close the connection, and drop what waits: nobody is there for it."""
+        connection, self._socket = self._socket, None
+        self._queue.clear()
+        self._rest = memoryview(b"")
+        self.size = 0
+        if connection is not None:
+            if self._is_full and not self._loop.is_closed():
+                self._loop.remove_writer(connection)
+            connection.close()
+
+    def _writable(self) -> None:
+        if self._socket is not None:
+            self._is_full = False
+            self._loop.remove_writer(self._socket)
+            self.flush()
+
+    def _take(self) -> None:
+        """Put what is to be sent next into one piece."""
+        queue, batch, size = self._queue, list[bytes](), 0
+        while queue and (not size or size + len(queue[0][0]) <= BATCH_SIZE):
+            each, droppable = queue.popleft()
+            batch.append(each)
+            size += len(each)
+            if droppable:
+                self.size -= ENTRY_SIZE
+        self._rest = memoryview(b"".join(batch))
+
+    def _make_room(self, size: int) -> bool:
+        if not self._drops_oldest or size > self._limit:
+            return False
+        kept: list[tuple[bytes, bool]] = []
+        while self._queue and self.size + size > self._limit:
+            entry, droppable = self._queue.popleft()
+            if droppable:
+                self.size -= len(entry) + ENTRY_SIZE
+                self._counters["dropped_outbound"] += 1
+            else:
+                kept.append((entry, droppable))
+        self._queue.extendleft(reversed(kept))
+        return self.size + size <= self._limit

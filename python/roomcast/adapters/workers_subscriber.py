@@ -1,0 +1,240 @@
+"""What comes in from the other workers of a host: each of them connects to this one, and says what it publishes and what it wants."""
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from roomcast.adapters.ends import NONE, Handler, Handlers
+from roomcast.adapters.frames import VERSION, Frame, FrameError, Frames, Kind
+from roomcast.adapters.workers_publisher import WorkersPublisher
+from roomcast.engine.directory import Directory, is_own
+from roomcast.engine.ways import NAME, NAME_BYTES
+
+__all__ = ["WorkersSubscriber"]
+
+READ_SIZE: Final = 262_144
+"""Bytes of one read; more has to wait until the loop has looked after the rest."""
+
+HEARD_TIMEOUT: Final = 1.0
+"""Seconds that a new worker waits until the others have heard what it wants; one that hangs must not keep it from serving."""
+
+log = logging.getLogger("roomcast.adapters")
+
+
+class WorkersSubscriber:
+    """The connections of the other workers, and what this one wants. It belongs to the event loop in which `start` was called."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        counters: Counter[str],
+        publisher: WorkersPublisher,
+        *,
+        on_change: Callable[[], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            directory: Where this worker is to be found.
+            counters: Where to count.
+            publisher: What goes out; it learns what the others want.
+            on_change: Called when `listening` has changed.
+        """
+        self._directory = directory
+        self._counters = counters
+        self._publisher = publisher
+        self._on_change = on_change
+        self._handlers: dict[bytes, tuple[Handler, ...]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listener: socket.socket | None = None
+        self._ears: set[_Ear] = set()
+        self._name = ""
+        self._since = 0.0
+
+    @property
+    def listening(self) -> bool:
+        """Whether other workers can connect to this one."""
+        return self._listener is not None
+
+    @property
+    def since(self) -> float:
+        """The loop's time when it began to listen."""
+        return self._since
+
+    def start(self) -> None:
+        """Let the other workers find this one, and connect to them, in the running event loop."""
+        self._end()
+        loop = self._loop = asyncio.get_running_loop()
+        self._name = secrets.token_urlsafe(NAME_BYTES)
+        self._directory.sweep()
+        self._listener = self._directory.listen(self._name)
+        loop.add_reader(self._listener, self._accept)
+        self._since = loop.time()
+        self._publisher.begin(
+            self._name, [name for name in self._directory.names() if name != self._name]
+        )
+        self._counters["subscriptions"] += 1
+        loop.call_soon(self._on_change)
+
+    async def tried(self) -> None:
+        """Wait until the others have heard what this one wants; not for long."""
+        await self._publisher.heard(HEARD_TIMEOUT)
+
+    def add(
+        self, channels: Handlers = NONE, patterns: Handlers = NONE, shards: Handlers = NONE
+    ) -> None:
+        """Subscribe to channels; here all are alike, and there are no patterns."""
+        assert not patterns
+        for name, handler in (*channels.items(), *shards.items()):
+            handlers = self._handlers.get(name, ())
+            self._handlers[name] = (*handlers, handler)
+            if not handlers:
+                self._publisher.want(name)
+
+    def remove(
+        self, channels: Handlers = NONE, patterns: Handlers = NONE, shards: Handlers = NONE
+    ) -> None:
+        """Cancel subscriptions; with the same handlers as before."""
+        assert not patterns
+        for name, handler in (*channels.items(), *shards.items()):
+            handlers = list(self._handlers.get(name, ()))
+            if handler not in handlers:
+                continue
+            handlers.remove(handler)
+            if handlers:
+                self._handlers[name] = tuple(handlers)
+            else:
+                del self._handlers[name]
+                self._publisher.unwant(name)
+
+    async def close(self) -> None:
+        """Hear nothing more."""
+        self._end()
+
+    # What follows is for the connections.
+
+    def take(self, ear: "_Ear", frames: list[Frame]) -> None:
+        """Do what another worker says.
+
+        Raises:
+            FrameError: If it is not what workers say.
+        """
+        publisher = self._publisher
+        for kind, name, payload in frames:
+            if kind is Kind.MESSAGE:
+                self._deliver(name, payload)
+            elif kind is Kind.HELLO:
+                ear.peer = _peer(name, payload)
+                publisher.connect(ear.peer)
+            elif not ear.peer:
+                raise FrameError("no HELLO")
+            elif kind is Kind.WANT:
+                publisher.wanted(ear.peer, name)
+            elif kind is Kind.UNWANT:
+                publisher.unwanted(ear.peer, name)
+            elif kind is Kind.READY:
+                publisher.answer_ready(ear.peer)
+            else:
+                publisher.was_heard(ear.peer)
+
+    def lost(self, ear: "_Ear") -> None:
+        """Learn that a connection has ended."""
+        self._ears.discard(ear)
+        if ear.peer:
+            self._publisher.forget(ear.peer)
+
+    def _deliver(self, channel: bytes, data: bytes) -> None:
+        self._counters["received"] += 1
+        for handler in self._handlers.get(channel, ()):  # it may have been cancelled a moment ago
+            try:
+                handler(channel, data)
+            except Exception:
+                self._counters["failed"] += 1
+                if self._counters["failed"] == 1:
+                    log.exception("a message of the cluster has failed")
+
+    def _accept(self) -> None:
+        assert self._loop is not None
+        while self._listener is not None:
+            try:
+                line, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # no descriptor is left; the other worker waits
+                log.warning("cannot hear another worker yet: %s", error)
+                return
+            if is_own(line):
+                line.setblocking(False)
+                self._ears.add(_Ear(self._loop, line, self))
+            else:
+                line.close()
+
+    def _end(self) -> None:
+        listener, self._listener = self._listener, None
+        loop, self._loop = self._loop, None
+        if listener is None or loop is None:
+            return
+        if not loop.is_closed():
+            loop.remove_reader(listener)
+        listener.close()
+        self._directory.remove(self._name)
+        for ear in self._ears:
+            ear.close()
+        self._ears.clear()
+
+
+class _Ear:
+    """The connection of another worker.
+
+    Attributes:
+        peer: Its name, once it has said it.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, line: socket.socket, owner: WorkersSubscriber
+    ) -> None:
+        self.peer = ""
+        self._loop = loop
+        self._line = line
+        self._owner = owner
+        self._frames = Frames()
+        loop.add_reader(line, self._read)
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._line)
+        self._line.close()
+
+    def _read(self) -> None:
+        try:
+            data = self._line.recv(READ_SIZE)
+            if data:
+                self._owner.take(self, self._frames.feed(data))
+                return
+        except BlockingIOError:
+            return
+        except FrameError as error:
+            log.warning("another worker is not understood, and not heard any more: %s", error)
+        except OSError as error:
+            log.debug("another worker is gone: %s", error)
+        self.close()
+        self._owner.lost(self)
+
+
+def _peer(name: bytes, version: bytes) -> str:
+    """Return the name that a worker says it has.
+
+    Raises:
+        FrameError: If it is none, or the worker is of another version.
+    """
+    if version != VERSION:
+        raise FrameError(f"version {version[:8]!r} of the bus between workers, not {VERSION!r}")
+    text = name.decode("ascii", "replace")
+    if not NAME.fullmatch(text):
+        raise FrameError("a worker without a name")
+    return text
