@@ -10,9 +10,10 @@ from client import CLIENT
 from cluster import CLUSTER
 from growth import GROWTH
 from idle import IDLE
+from passing import PASSING
 from polling import POLLING
 from serializer import SERIALIZER
 from stalled import STALLED
 from websockets import WEBSOCKETS
 
-main([POLLING, IDLE, WEBSOCKETS, GROWTH, STALLED, CLIENT, SERIALIZER, CLUSTER])
+main([POLLING, IDLE, WEBSOCKETS, GROWTH, STALLED, CLIENT, SERIALIZER, CLUSTER, PASSING])

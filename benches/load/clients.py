@@ -8,6 +8,7 @@ import random
 import string
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from httptools import HttpResponseParser
@@ -62,6 +63,7 @@ class _Line(asyncio.Protocol):
         self._transport.write(request.encode())
 
     def close(self) -> None:
+        self._lost = lambda: None
         self._transport.close()
 
 
@@ -88,19 +90,21 @@ class PollingClient:
         self._posting = False
         self._waiting: deque[tuple[str, float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
 
-    async def open(self, port: int) -> None:
-        """Connect; the events begin at once, at a moment of the second of its own."""
-        connect = self._loop.create_connection
-        _, self._get = await connect(
-            lambda: _Line(self._on_payload, self._on_lost), "127.0.0.1", port
-        )
-        _, self._post = await connect(
-            lambda: _Line(self._on_posted, self._on_lost), "127.0.0.1", port
-        )
-        self._poll()
+    async def open(self, port: int, others_port: int | None = None) -> None:
+        """Connect; the events begin at once, at a moment of the second of its own.
+
+        Args:
+            port: The server's.
+            others_port: Of a worker beside it, which gets all requests but the first one.
+        """
+        rest = others_port or port
+        first = await self._connect(port, self._on_payload)
+        self._get = await self._connect(rest, self._on_payload)
+        self._post = await self._connect(rest, self._on_posted)
+        first.send(self._get_request())
         await self.ready
+        first.close()
         self._due = self._loop.time() + random.random()
         self._timer = self._loop.call_at(self._due, self._tick)
 
@@ -111,17 +115,21 @@ class PollingClient:
 
     def close(self) -> None:
         """Drop both lines; what has not come back is an error."""
-        self._closed = True
         self._errors["events that did not come back"] += len(self._waiting)
         self._get.close()
         self._post.close()
+
+    async def _connect(self, port: int, answered: Callable[[int, bytes], None]) -> _Line:
+        new = partial(_Line, answered, self._on_lost)
+        _, line = await self._loop.create_connection(new, "127.0.0.1", port)
+        return line
 
     def _target(self) -> str:
         sid = f"&sid={self._sid}" if self._sid else ""
         return f"/socket.io/?EIO=4&transport=polling&t={_stamp()}{sid}"
 
-    def _poll(self) -> None:
-        self._get.send(f"GET {self._target()} HTTP/1.1\r\n{HEADERS}\r\n")
+    def _get_request(self) -> str:
+        return f"GET {self._target()} HTTP/1.1\r\n{HEADERS}\r\n"
 
     def _push(self, packet: str) -> None:
         self._out.append(packet)
@@ -146,8 +154,7 @@ class PollingClient:
         self._timer = self._loop.call_at(self._due, self._tick)
 
     def _on_lost(self) -> None:
-        if not self._closed:
-            self._fail("lines lost")
+        self._fail("lines lost")
 
     def _on_posted(self, status: int, body: bytes) -> None:
         self._posting = False
@@ -162,7 +169,7 @@ class PollingClient:
             return
         for packet in body.decode().split(SEPARATOR):
             self._on_packet(packet)
-        self._poll()
+        self._get.send(self._get_request())
 
     def _on_packet(self, packet: str) -> None:
         if packet.startswith("42"):

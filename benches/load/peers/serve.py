@@ -18,9 +18,14 @@ DIRECT: Final = "roomcast.uvicorn:WebSocketProtocol"
 
 
 def _server(given: argparse.Namespace) -> Any:
-    from roomcast import Server  # noqa: PLC0415  a server must not hold the other's modules
+    from roomcast import RedisAdapter, Server  # noqa: PLC0415  a server must not hold the other's modules
 
-    io = Server(ping_interval=given.ping_interval, send_buffer_policy=given.policy)
+    io = Server(
+        ping_interval=given.ping_interval,
+        send_buffer_policy=given.policy,
+        workers=given.workers,
+        adapter=RedisAdapter(given.broker, pass_requests=True) if given.broker else None,
+    )
 
     @io.event
     def go(socket, number, size):
@@ -136,6 +141,10 @@ def main() -> None:
     parser.add_argument("--handlers", default="async", choices=("def", "async"))
     parser.add_argument("--serializer", help="python-socketio's, by its name in roomcast.compat")
     parser.add_argument("--policy", default="close")
+    parser.add_argument(
+        "--workers", help="the directory by which roomcast's workers find each other"
+    )
+    parser.add_argument("--broker", help="over which roomcast's nodes pass requests")
     parser.add_argument("--ping-interval", type=float, default=25.0)
     given = parser.parse_args()
     if given.ws == "alone":

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from roomcast.adapters.publishers import Publishers
 from roomcast.adapters.receiving import NodeOverBroker
-from roomcast.adapters.segments import Flag, Segment, Stream, pack_segment, read_segment
+from roomcast.adapters.segments import Segment, pack_segment, read_segment
 from roomcast.engine.asgi import ASGIApplication, Receive, Scope, Send
-from roomcast.engine.hops import HEAD_TIMEOUT, Hop, unpack_scope
 from roomcast.engine.passing import end_all, pass_request, serve_request
+from roomcast.engine.streams import Flag, Stream
 from roomcast.engine.ways import UnreachableError, WorkerLostError
 from roomcast.errors import UsageError
 from roomcast.logs import Once
@@ -59,15 +59,33 @@ log = logging.getLogger("roomcast.adapters")
 
 
 class _Peer:
-    """Another worker that there are streams with, or were a moment ago."""
+    """Another worker that there are streams with, or were a moment ago; what carries these.
 
-    __slots__ = ("channel", "has_spoken", "misses", "streams")
+    Attributes:
+        channel: What it hears.
+        streams: The streams.
+        has_spoken: Whether anything has come from it since the last look.
+        misses: Looks in vain.
+    """
 
-    def __init__(self, channel: bytes) -> None:
+    __slots__ = ("_way", "channel", "has_spoken", "misses", "streams")
+
+    def __init__(self, way: "BrokerWay", channel: bytes) -> None:
+        self._way = way
         self.channel = channel
         self.streams: dict[int, Stream] = {}
         self.has_spoken = True
         self.misses = 0
+
+    def schedule(self, stream: Stream) -> None:
+        stream.loop.call_soon(stream.flush)
+
+    def send(self, stream: Stream, flags: int, data: bytes) -> bool:
+        return self._way.send(self, stream, flags, data)
+
+    def forget(self, stream: Stream) -> None:
+        del self.streams[stream.id]
+        self._way.forget(stream)
 
 
 class BrokerWay:
@@ -152,7 +170,7 @@ class BrokerWay:
         self._node.count("passed_on")
         stream = self._new_stream(name, randbits(ID_BITS), opens=True)
         try:
-            await pass_request(Hop(stream, stream), scope, receive, send)
+            await pass_request(stream, scope, receive, send)
         except OSError as error:
             raise (WorkerLostError if self._works() else UnreachableError) from error
 
@@ -183,14 +201,14 @@ class BrokerWay:
         peer.has_spoken = True
         flags, id = segment.flags, segment.id
         stream = peer.streams.get(id)
-        if Flag.PING in flags:
+        if flags & Flag.PING:
             self._publish(peer, Flag.PONG, 0, 0, b"")
-        elif Flag.RESET in flags:
+        elif flags & Flag.RESET:
             if stream is not None:
                 stream.end()
         elif stream is not None:
-            stream.take(segment)
-        elif Flag.OPEN in flags:
+            _take(stream, segment)
+        elif flags & Flag.OPEN:
             self._begin(segment)
         elif not flags:  # the other end does not know yet that it is over
             self._publish(peer, Flag.RESET, id, 0, b"")
@@ -201,46 +219,35 @@ class BrokerWay:
             return
         self._node.count("passed_here")
         stream = self._new_stream(segment.sender, segment.id, opens=False)
-        stream.take(segment)
-        task = self._loop.create_task(self._serve(stream))
+        _take(stream, segment)
+        assert self._serve_here is not None
+        task = self._loop.create_task(serve_request(stream, self._serve_here))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
 
-    async def _serve(self, stream: Stream) -> None:
-        hop = _BrokerHop(stream, stream)
-        try:
-            async with asyncio.timeout(HEAD_TIMEOUT):
-                scope = await hop.read()
-            if scope is None:
-                raise ValueError("no scope")
-            unpack_scope(scope)
-        except (TimeoutError, ValueError) as error:
-            log.debug("another worker has said nothing: %s", error)
-            hop.close()
-            return
-        assert self._serve_here is not None
-        await serve_request(hop, scope, self._serve_here)
+    def send(self, peer: _Peer, stream: Stream, flags: int, data: bytes) -> bool:
+        """Send a segment, for a peer; as `roomcast.engine.streams.Carrier.send`."""
+        if flags & (Flag.RESET | Flag.TAKEN):
+            self._publish(peer, flags, stream.id, 0, data)
+            return True
+        if data and self._node.publisher.size > MAX_QUEUED:
+            self._stall(stream)
+            return False
+        self._publish(peer, flags, stream.id, stream.sent, data)
+        stream.sent += 1
+        return True
+
+    def forget(self, stream: Stream) -> None:
+        """Drop a stream that is over, for a peer."""
+        self._stalled.discard(stream)
 
     def _new_stream(self, name: str, id: int, *, opens: bool) -> Stream:
         assert self._loop is not None
         peer = self._peer(name)
-        stream: Stream
-
-        def send(flags: Flag, id: int, number: int, data: bytes) -> bool:
-            if data and self._node.publisher.size > MAX_QUEUED:
-                self._stall(stream)
-                return False
-            self._publish(peer, flags, id, number, data)
-            return True
-
-        def ended(id: int) -> None:
-            peer.streams.pop(id, None)
-            self._stalled.discard(stream)
-
-        stream = peer.streams[id] = Stream(id, self._loop, send, ended, opens=opens)
+        stream = peer.streams[id] = Stream(id, self._loop, peer, opens=opens)
         return stream
 
-    def _publish(self, peer: _Peer, flags: Flag, id: int, number: int, data: bytes) -> None:
+    def _publish(self, peer: _Peer, flags: int, id: int, number: int, data: bytes) -> None:
         message = pack_segment(flags, self._name, id, number, data)
         publisher = self._node.publisher
         if flags & (Flag.OPEN | Flag.PING):
@@ -285,18 +292,21 @@ class BrokerWay:
     def _peer(self, name: str) -> _Peer:
         peer = self._peers.get(name)
         if peer is None:
-            peer = self._peers[name] = _Peer(self._channel_of(name))
+            peer = self._peers[name] = _Peer(self, self._channel_of(name))
         return peer
 
     def _channel_of(self, name: str) -> bytes:
         return f"{self._prefix}-roomcast-worker#{name}#".encode()
 
 
-class _BrokerHop(Hop):
-    """A hop over a stream, which loses nothing of what was written before it was closed."""
-
-    async def end(self) -> None:
-        """Return at once."""
+def _take(stream: Stream, segment: Segment) -> None:
+    """Give a stream a segment, unless there is a hole before it."""
+    if not segment.flags & Flag.TAKEN:
+        if segment.number != stream.heard:
+            stream.reset()
+            return
+        stream.heard += 1
+    stream.take(segment.flags, segment.data)
 
 
 def _reset_all(peer: _Peer) -> None:

@@ -6,11 +6,25 @@ import logging
 from typing import Final
 
 from roomcast.engine.asgi import ASGIApplication, Message, Receive, Scope, Send
-from roomcast.engine.hops import Hop, pack_scope
+from roomcast.engine.frames import (
+    pack_answer,
+    pack_message,
+    pack_scope,
+    unpack_answer,
+    unpack_message,
+    unpack_scope,
+)
+from roomcast.engine.http import answer
+from roomcast.engine.senders import write_whole
+from roomcast.engine.streams import Stream
+from roomcast.engine.waiting import Either
 
-__all__ = ["end_all", "pass_request", "serve_request"]
+__all__ = ["HEAD_TIMEOUT", "end_all", "pass_request", "serve_request"]
 
 GOING_AWAY: Final = 1001
+
+HEAD_TIMEOUT: Final = 5.0
+"""Seconds that a worker may take to be connected to, or to say what it wants."""
 
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds that a worker which ends waits for requests that it was passed."""
@@ -18,30 +32,39 @@ DRAIN_TIMEOUT: Final = 1.0
 log = logging.getLogger("roomcast.engine")
 
 
-async def pass_request(hop: Hop, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let the worker at the other end serve a request; the hop is closed then.
+async def pass_request(stream: Stream, scope: Scope, receive: Receive, send: Send) -> None:
+    """Let the worker at the other end serve a request; the stream is closed then.
 
     Raises:
         OSError: If it is gone before it has answered.
     """
+    stream.write(pack_scope(scope))
     try:
-        await hop.write(pack_scope(scope))
-        exchange = _exchange if scope["type"] == "http" else _relay
-        await exchange(hop, receive, send)
+        if scope["type"] == "http":
+            await _exchange(stream, receive, send)
+        else:
+            await _relay(stream, receive, send)
+    except ValueError as error:
+        raise ConnectionResetError("another worker does not speak the same") from error
     finally:
-        hop.close()
+        stream.close()
 
 
-async def serve_request(hop: Hop, scope: Scope, serve: ASGIApplication) -> None:
-    """Serve a request that came here; the hop is closed then."""
+async def serve_request(stream: Stream, serve: ASGIApplication) -> None:
+    """Serve a request that came here; the stream is closed then."""
     try:
-        send = _Answer(hop).send if scope["type"] == "http" else hop.send
-        await serve(scope, _receiver(hop, scope["type"]), send)
-        await hop.end()
+        scope = await _read_scope(stream)
+        if scope is None:
+            return
+        is_http = scope["type"] == "http"
+        send = _Answer(stream).send if is_http else _sender(stream)
+        await serve(scope, _receiver(stream, is_http=is_http), send)
     except OSError as error:
         log.debug("another worker has left before the answer: %s", error)
+    except Exception:
+        log.exception("a request that another worker has passed on has failed")
     finally:
-        hop.close()
+        stream.close()
 
 
 async def end_all(serving: set[asyncio.Task[None]]) -> None:
@@ -58,82 +81,99 @@ async def end_all(serving: set[asyncio.Task[None]]) -> None:
 class _Answer:
     """The answer to a request, which goes back as one frame: those of the engine are whole."""
 
-    def __init__(self, hop: Hop) -> None:
-        self._hop = hop
+    __slots__ = ("_start", "_stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
         self._start: Message = {}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._start = message
         else:
-            await self._hop.send({**self._start, "body": message["body"]})
+            start = self._start
+            frame = pack_answer(start["status"], start["headers"], message["body"])
+            await self._stream.send(frame)
 
 
-def _receiver(hop: Hop, kind: str) -> Receive:
+def _sender(stream: Stream) -> Send:
+    async def send(message: Message) -> None:
+        await stream.send(pack_message(message))
+
+    return send
+
+
+def _receiver(stream: Stream, *, is_http: bool) -> Receive:
     async def receive() -> Message:
-        message = await hop.read()
-        if message is not None:
-            return message
-        return (
-            {"type": "http.disconnect"}
-            if kind == "http"
-            else {"type": "websocket.disconnect", "code": 1006}
-        )
+        frame = await stream.read()
+        if frame is not None:
+            try:
+                return unpack_message(frame)
+            except ValueError as error:
+                log.debug("another worker does not speak the same: %s", error)
+                stream.reset()
+        if is_http:
+            return {"type": "http.disconnect"}
+        return {"type": "websocket.disconnect", "code": 1006}
 
     return receive
 
 
-async def _exchange(hop: Hop, receive: Receive, send: Send) -> None:
+async def _read_scope(stream: Stream) -> Scope | None:
+    """Return what a stream begins with; ``None`` if that is no scope, or does not come."""
+    try:
+        if stream.has_next():  # as nearly always: it has come with the stream
+            frame = stream.next()
+        else:
+            async with asyncio.timeout(HEAD_TIMEOUT):
+                frame = await stream.read()
+        return unpack_scope(frame or b"")
+    except (TimeoutError, ValueError) as error:
+        log.debug("another worker has said nothing: %s", error)
+        return None
+
+
+async def _exchange(stream: Stream, receive: Receive, send: Send) -> None:
     """Pass a request of HTTP on, and its answer back.
 
     Raises:
         OSError: If the other worker is gone before that.
+        ValueError: If it answers what is no answer.
     """
-    answering = asyncio.ensure_future(hop.read())
-    passing = asyncio.ensure_future(_pass_body(hop, receive))
-    try:
-        await asyncio.wait((answering, passing), return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done() and passing.result():
-            return  # the client has left
-        answer = await answering
-    finally:
-        for task in (answering, passing):
-            task.cancel()
-        await asyncio.wait((answering, passing))
-        if not passing.cancelled():
-            passing.exception()
-    if answer is None:
-        raise ConnectionResetError
-    body = answer.pop("body")
-    try:
-        await send(answer)
-        await send({"type": "http.response.body", "body": body})
-    except OSError as error:
-        log.debug("a client left before its answer: %s", error)
-
-
-async def _pass_body(hop: Hop, receive: Receive) -> bool:
-    """Pass a body on; return at the end of the request, or where the other end listens no more: whether the client has left."""
-    while True:
-        message = await receive()
+    answered = Either(stream.loop)
+    stream.tell(answered.tell)
+    # It may answer before it has the whole body, as to one that is too large.
+    while (message := await answered.or_(receive())) is not None:
         if message["type"] == "http.disconnect":
-            return True
-        try:
-            await hop.send(message)
-        except OSError:
-            return False  # it may have answered before, as to a body that is too large
+            return
+        stream.write(pack_message(message))
+        if stream.is_full:
+            await answered.or_(_drained(stream))
+    frame = stream.next()
+    if frame is None:
+        raise ConnectionResetError
+    status, headers, body = unpack_answer(frame)
+    if status != 200 or not write_whole(send, headers, body):
+        await answer(send, status, headers, body)
 
 
-async def _relay(hop: Hop, receive: Receive, send: Send) -> None:
+async def _drained(stream: Stream) -> None:
+    with contextlib.suppress(OSError):  # then it is told, too
+        await stream.drain()
+
+
+async def _relay(stream: Stream, receive: Receive, send: Send) -> None:
     """Pass a WebSocket on, until either side ends it.
 
     Raises:
         OSError: If the other worker is gone before it has answered.
+        ValueError: If it says what is no message.
     """
-    upwards = asyncio.ensure_future(_pass_up(hop, receive))
+    upwards = asyncio.ensure_future(_pass_up(stream, receive))
     accepted = refused = False
     try:
-        while (message := await hop.read()) is not None:
+        while (frame := await stream.read()) is not None:
+            message = unpack_message(frame)
             kind = message["type"]
             accepted |= kind == "websocket.accept"
             refused |= kind in ("websocket.close", "websocket.http.response.body")
@@ -156,9 +196,9 @@ async def _relay(hop: Hop, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.close", "code": GOING_AWAY})
 
 
-async def _pass_up(hop: Hop, receive: Receive) -> None:
+async def _pass_up(stream: Stream, receive: Receive) -> None:
     while True:
         message = await receive()
-        await hop.send(message)
+        await stream.send(pack_message(message))
         if message["type"] == "websocket.disconnect":
             return

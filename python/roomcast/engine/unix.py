@@ -5,24 +5,27 @@ a request for another's         is passed on
 ==============================  ============================================================================================
 GET or POST                     as it is, body and all; the answer comes back the same way
 WebSocket of roomcast.uvicorn   by its file descriptor, once: from then on it is the other worker's own
-any other WebSocket             message by message, for as long as it lasts
+any other WebSocket, or TLS     message by message, for as long as it lasts
 ==============================  ============================================================================================
+
+What is not handed over travels on trunks (`trunk.py`): a worker that passes on has one to each that it has passed something to.
 """
 
 import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from roomcast.engine import hops
+from roomcast.engine import handover
 from roomcast.engine.answers import TAKEOVER
 from roomcast.engine.asgi import ASGIApplication, Receive, Scope, Send
 from roomcast.engine.directory import Directory, is_own
-from roomcast.engine.hops import Hop
 from roomcast.engine.passed import PassedWebSocket
 from roomcast.engine.passing import end_all, pass_request, serve_request
+from roomcast.engine.streams import Stream
+from roomcast.engine.trunk import Trunk
 from roomcast.engine.ways import WorkerLostError
 
 __all__ = ["UnixWay"]
@@ -46,6 +49,8 @@ class UnixWay:
         self._serve_here: ASGIApplication | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._lines: set[Any] = set()
+        self._trunks: dict[str, Trunk] = {}
+        self._accepted: set[Trunk] = set()
 
     def start(self, loop: asyncio.AbstractEventLoop, name: str, serve: ASGIApplication) -> None:
         """Listen in an event loop, under a name."""
@@ -55,55 +60,73 @@ class UnixWay:
         loop.add_reader(self._listener, self._accept)
 
     def stop(self) -> None:
-        """Listen no more."""
-        listener, self._listener = self._listener, None
-        loop, self._loop = self._loop, None
-        if listener is None or loop is None:
-            return
-        if not loop.is_closed():
-            loop.remove_reader(listener)
-        listener.close()
-        self._directory.remove(self._name)
+        """Listen no more, and end what is on its way."""
+        self._stop_listening()
+        for trunk in (*self._trunks.values(), *self._accepted):
+            trunk.abandon()
 
     async def ready(self) -> None:
         """Return at once: whoever sees a socket can connect to it."""
 
     async def close(self) -> None:
-        """Listen no more, and end what other workers have passed on."""
-        self.stop()
+        """Listen no more, and end what other workers have passed on; what is passed to them may still be answered."""
+        self._stop_listening()
+        for trunk in self._accepted:
+            trunk.refuse()
         await end_all(self._serving)
+        for trunk in (*self._trunks.values(), *self._accepted):
+            trunk.close()
 
     def leads_to(self, name: str) -> bool:
         """Say whether there is a socket of that name."""
-        return self._directory.has(name)
+        return name in self._trunks or self._directory.has(name)
 
     async def pass_on(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Let another worker serve a request; as `Way.pass_on`."""
-        line = await hops.connect(self._directory.path(name))
-        if line is None:
-            raise WorkerLostError
         extensions: dict[str, dict[str, Any]] = scope.get("extensions") or {}
         detach: Callable[..., bool] | None = extensions.get(TAKEOVER, {}).get("detach")
         if detach is not None:
-            try:
+            with await self._connect(name) as line:
                 await self._hand_over(line, scope, detach)
-            finally:
-                line.close()
             return
+        trunk = self._trunks.get(name) or await self._new_trunk(name)
+        stream = trunk.open()
+        if self._loop is None:  # this worker ends
+            trunk.close()
         try:
-            await pass_request(await Hop.over(line), scope, receive, send)
+            await pass_request(stream, scope, receive, send)
         except OSError as error:
             raise WorkerLostError from error
+
+    async def _connect(self, name: str) -> socket.socket:
+        line = await handover.connect(self._directory.path(name))
+        if line is None:
+            raise WorkerLostError
+        return line
+
+    async def _new_trunk(self, name: str) -> Trunk:
+        line = await self._connect(name)
+        known = self._trunks.get(name)
+        if known is not None:  # of another request, meanwhile
+            line.close()
+            return known
+
+        def ended(trunk: Trunk) -> None:
+            if self._trunks.get(name) is trunk:
+                del self._trunks[name]
+
+        loop = asyncio.get_running_loop()
+        trunk = self._trunks[name] = Trunk(loop, line, ended, greeting=handover.TRUNK)
+        return trunk
 
     async def _hand_over(
         self, line: socket.socket, scope: Scope, detach: Callable[..., bool]
     ) -> None:
-        assert self._loop is not None
         left = b""
 
         def give(fd: int, early: bytes, default_headers: list[Any]) -> None:
             nonlocal left
-            left = hops.send_line(line, scope, early, default_headers, fd)
+            left = handover.send_line(line, scope, early, default_headers, fd)
 
         try:
             detach(give)  # a client that has left meanwhile needs nothing more
@@ -111,7 +134,7 @@ class UnixWay:
             raise WorkerLostError from error
         if left:
             with contextlib.suppress(OSError):  # the client's connection is gone with that worker
-                await self._loop.sock_sendall(line, left)
+                await asyncio.get_running_loop().sock_sendall(line, left)
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -128,36 +151,48 @@ class UnixWay:
             if not is_own(line):
                 line.close()
                 continue
-            task = self._loop.create_task(self._serve(line))
-            self._serving.add(task)
-            task.add_done_callback(self._serving.discard)
+            self._begin(self._take(line))
 
-    async def _serve(self, line: socket.socket) -> None:
+    def _begin(self, serving: Coroutine[Any, Any, None]) -> None:
+        assert self._loop is not None
+        task = self._loop.create_task(serving)
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _take(self, line: socket.socket) -> None:
+        """Find out what a connection of another worker is for."""
         try:
-            scope, fd = await hops.read_head(line)
-        except (OSError, ValueError, TimeoutError) as error:
+            head = await handover.read_head(line)
+        except (OSError, ValueError) as error:
             log.debug("another worker has said nothing: %s", error)
             line.close()
             return
         except BaseException:
             line.close()
             raise
-        if fd is not None:
+        if head is not None:
+            scope, fd = head
             with line:
                 await self._serve_line(line, scope, socket.socket(fileno=fd))
-            return
+        elif self._loop is None:  # it has stopped meanwhile
+            line.close()
+        else:
+            trunk = Trunk(self._loop, line, self._accepted.discard, self._on_stream)
+            self._accepted.add(trunk)
+
+    def _on_stream(self, stream: Stream) -> None:
         assert self._serve_here is not None
-        await serve_request(await Hop.over(line), scope, self._serve_here)
+        self._begin(serve_request(stream, self._serve_here))
 
     async def _serve_line(
         self, line: socket.socket, scope: Scope, connection: socket.socket
     ) -> None:
         try:
             connection.setblocking(False)
-            early, headers = await hops.read_early(line)
+            early, headers = await handover.read_early(line)
             passed = PassedWebSocket(scope, early, headers, self._lines)
             await passed.open(connection)
-        except (OSError, ValueError, KeyError, TimeoutError) as error:
+        except (OSError, ValueError, KeyError) as error:
             log.debug("a connection has not arrived: %s", error)
             connection.close()
             return
@@ -170,3 +205,13 @@ class UnixWay:
             await self._serve_here(scope, passed.receive, passed.send)
         finally:
             passed.close()
+
+    def _stop_listening(self) -> None:
+        listener, self._listener = self._listener, None
+        loop, self._loop = self._loop, None
+        if listener is None or loop is None:
+            return
+        if not loop.is_closed():
+            loop.remove_reader(listener)
+        listener.close()
+        self._directory.remove(self._name)
