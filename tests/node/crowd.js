@@ -6,11 +6,13 @@
 "use strict";
 
 const http = require("node:http");
+const https = require("node:https");
 const readline = require("node:readline");
 const { io } = require("socket.io-client");
 
 // Each request has a connection of its own, and goes to whichever worker takes it.
 http.globalAgent = new http.Agent({ keepAlive: false });
+https.globalAgent = new https.Agent({ keepAlive: false });
 
 const [, , url, count, transport] = process.argv;
 const options = { forceNew: true, ...(transport ? { transports: [transport] } : {}) };

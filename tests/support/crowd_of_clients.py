@@ -1,6 +1,7 @@
 """Many official clients with default options; the other half is ``tests/node/crowd.js``."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -43,10 +44,11 @@ class Crowd:
 
 
 @contextmanager
-def crowd(url: str, count: int, transport: str = "") -> Iterator[Crowd]:
+def crowd(url: str, count: int, transport: str = "", **environment: str) -> Iterator[Crowd]:
     """Connect so many clients until the end of the block."""
     process = subprocess.Popen(
         ["node", str(NODE_DIRECTORY / "crowd.js"), url, str(count), transport],
+        env=os.environ | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,15 +34,21 @@ def _command(pid: str) -> str:
 class Client:
     """A client on polling whose every request has a connection of its own."""
 
-    def __init__(self, url: str) -> None:
-        self.host = url.removeprefix("http://")
+    def __init__(self, url: str, context: ssl.SSLContext | None = None) -> None:
+        self.host = url.partition("://")[2]
+        self.context = context
         self.sid = ""
         self.sid = json.loads(self.request("GET")[1][1:])["sid"]
         self.request("POST", b"40")
         self.request("GET")
 
+    def connection(self) -> http.client.HTTPConnection:
+        if self.context is None:
+            return http.client.HTTPConnection(self.host, timeout=20)
+        return http.client.HTTPSConnection(self.host, timeout=20, context=self.context)
+
     def request(self, method: str, body: bytes | None = None, sid: str = "") -> tuple[int, bytes]:
-        line = http.client.HTTPConnection(self.host, timeout=20)
+        line = self.connection()
         sid = sid or self.sid
         query = "EIO=4&transport=polling" + (f"&sid={sid}" if sid else "")
         try:
@@ -53,7 +60,7 @@ class Client:
 
     def post_slowly(self, body: bytes, pieces: int) -> int:
         """Send a body in pieces, with pauses between them; return the status of the answer."""
-        line = http.client.HTTPConnection(self.host, timeout=20)
+        line = self.connection()
         try:
             line.putrequest("POST", f"/socket.io/?EIO=4&transport=polling&sid={self.sid}")
             line.putheader("content-length", str(len(body)))
