@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from roomcast import RedisAdapter, ShardedRedisAdapter
+from roomcast import RedisAdapter, RedisStreamsAdapter, ShardedRedisAdapter
+from roomcast.adapters.passing import LEAST_QUEUE
 from roomcast.errors import UsageError
 from support.balancer import Balancer, balancing
 from support.broker import RunningBroker, missing_broker, running_broker
@@ -39,7 +41,8 @@ from roomcast import Limits, RedisAdapter, RedisStreamsAdapter, Server, ShardedR
 
 kinds = {"classic": RedisAdapter, "sharded": ShardedRedisAdapter, "streams": RedisStreamsAdapter}
 Adapter = kinds[os.environ["KIND"]]
-adapter = Adapter(os.environ["BROKER"], pass_requests=True)
+queue_size = int(os.environ.get("QUEUE_SIZE", 16_000_000))
+adapter = Adapter(os.environ["BROKER"], pass_requests=True, queue_size=queue_size)
 io = Server(adapter=adapter, limits=Limits(max_http_buffer_size=2_000_000))
 
 @io.event
@@ -61,6 +64,10 @@ def echo(socket, data):
 @io.event
 def counters(socket):
     return dict(io.engine.counters)
+
+@io.event
+def dropped(socket):
+    return adapter.counters["dropped_outbound"]
 
 @io.event
 def everybody(socket):
@@ -88,12 +95,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def two_hosts(folder: Path, kind: str = "classic", workers: int = 2) -> Iterator[Hosts]:
+def two_hosts(
+    folder: Path, kind: str = "classic", workers: int = 2, **settings: str
+) -> Iterator[Hosts]:
     """Two groups of processes that have nothing in common but the broker."""
     command = roomcast("serve", "program:io", "--workers", str(workers), "--port", "0")
     with ExitStack() as stack:
         broker = stack.enter_context(running_broker())
-        environment = {"BROKER": broker.url, "KIND": kind}
+        environment = {"BROKER": broker.url, "KIND": kind} | settings
         programs = [
             stack.enter_context(serving(*command, cwd=folder, **environment)) for _ in range(2)
         ]
@@ -154,6 +163,31 @@ def test_large_and_binary_messages_travel(folder):
         for _ in range(4):
             assert client.request("POST", b"4" + b"x" * 2_000_000)[0] == 413
         assert client.ask("length", "é") == 1
+
+
+@pytest.mark.parametrize("kind", ["classic", "sharded", "streams"])
+def test_large_messages_find_their_place_in_a_small_queue(folder, kind):
+    with two_hosts(folder, kind, workers=1, QUEUE_SIZE=str(LEAST_QUEUE)) as hosts:
+        client = Client(hosts.url)
+
+        def ask(number: int) -> None:
+            text = f"{number}" * 700_000
+            each = Client(hosts.url)
+            for _ in range(2):
+                assert each.ask("echo", text) == text
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(ask, range(8)))
+        for _ in range(4):
+            assert client.ask("dropped") == 0
+        assert any(Client(hosts.url).ask("counters").get("passed_here") for _ in range(4))
+
+
+@pytest.mark.parametrize("kind", [RedisAdapter, ShardedRedisAdapter, RedisStreamsAdapter])
+def test_a_queue_that_is_too_small_is_refused(kind):
+    kind("redis://127.0.0.1:1", pass_requests=True, queue_size=LEAST_QUEUE)
+    with pytest.raises(UsageError, match="pass_requests needs a queue_size of at least 300000"):
+        kind("redis://127.0.0.1:1", pass_requests=True, queue_size=LEAST_QUEUE - 1)
 
 
 def test_bodies_that_come_slowly_are_passed_on_as_they_come(folder):

@@ -20,6 +20,7 @@ Who can publish on the broker can speak as any client; that is so with everythin
 
 import asyncio
 import logging
+from functools import partial
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +47,12 @@ MAX_SILENCE: Final = 4
 
 MAX_QUEUED: Final = 4_000_000
 """Bytes that wait for the broker above which streams wait, so that broadcasts find their place in the queue."""
+
+SHARE: Final = 4
+"""Of a small queue, streams wait above a quarter: the rest is for broadcasts."""
+
+LEAST_QUEUE: Final = 300_000
+"""Bytes that a queue must have room for: four segments, and what belongs to them."""
 
 PAUSE: Final = 0.01
 """Seconds until streams that wait for the broker look again."""
@@ -100,13 +107,16 @@ class BrokerWay:
             sharded: Whether the channels are sharded ones.
 
         Raises:
-            UsageError: If the broker is a Redis Cluster, whose members do not tell who hears a channel elsewhere.
+            UsageError: If the broker is a Redis Cluster, whose members do not tell who hears a channel elsewhere, or the queue too small.
         """
         if isinstance(node.publisher, Publishers):
             raise UsageError(
                 "pass_requests needs one broker that all nodes are on, not a Redis Cluster"
             )
+        if node.publisher.limit < LEAST_QUEUE:
+            raise UsageError(f"pass_requests needs a queue_size of at least {LEAST_QUEUE}")
         self._node = node
+        self._max_queued = min(MAX_QUEUED, node.publisher.limit // SHARE)
         self._prefix = prefix
         self._publish_command = b"SPUBLISH" if sharded else b"PUBLISH"
         self._sharded = sharded
@@ -117,6 +127,7 @@ class BrokerWay:
         self._peers: dict[str, _Peer] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._stalled: set[Stream] = set()
+        self._owed: list[tuple[_Peer, int]] = []
         self._look: asyncio.TimerHandle | None = None
         self._once = Once()
 
@@ -176,7 +187,9 @@ class BrokerWay:
 
     def changed(self) -> None:
         """Learn that a connection to the broker has broken, or is there again."""
-        if not self._works():
+        if self._works():
+            self._pay()
+        else:
             self._break_all()
 
     def _works(self) -> bool:
@@ -230,7 +243,7 @@ class BrokerWay:
         if flags & (Flag.RESET | Flag.TAKEN):
             self._publish(peer, flags, stream.id, 0, data)
             return True
-        if data and self._node.publisher.size > MAX_QUEUED:
+        if data and self._node.publisher.size > self._max_queued:
             self._stall(stream)
             return False
         self._publish(peer, flags, stream.id, stream.sent, data)
@@ -249,17 +262,32 @@ class BrokerWay:
 
     def _publish(self, peer: _Peer, flags: int, id: int, number: int, data: bytes) -> None:
         message = pack_segment(flags, self._name, id, number, data)
-        publisher = self._node.publisher
-        if flags & (Flag.OPEN | Flag.PING):
-            heard = publisher.ask(self._publish_command, peer.channel, message)
-            heard.add_done_callback(lambda done: self._on_heard(peer, done))
-        else:
-            publisher.publish(peer.channel, message, sharded=self._sharded)
+        published = self._node.publisher.ask(self._publish_command, peer.channel, message)
+        published.add_done_callback(partial(self._on_published, peer, flags, id))
 
-    def _on_heard(self, peer: _Peer, heard: "asyncio.Future[Any]") -> None:
-        """Learn how many have heard a segment; of a worker that is gone there is nobody."""
-        if not heard.cancelled() and (heard.exception() is not None or not heard.result()):
-            _end_all(peer)
+    def _on_published(
+        self, peer: _Peer, flags: int, id: int, published: "asyncio.Future[Any]"
+    ) -> None:
+        """Learn what has become of a segment, and how many have heard it: of a worker that is gone there is nobody."""
+        if published.cancelled():
+            return
+        if published.exception() is None:
+            if not published.result():
+                _end_all(peer)
+        elif not flags & (Flag.PING | Flag.PONG):
+            # The queue is full, or the connection has broken: there is a hole, and perhaps nothing follows by which the other end finds it.
+            stream = peer.streams.get(id)
+            if stream is not None:
+                stream.end()
+            self._owed.append((peer, id))
+            if self._loop is not None and self._works():
+                self._loop.call_later(PAUSE, self._pay)
+
+    def _pay(self) -> None:
+        """Let other workers know which streams are broken."""
+        owed, self._owed = self._owed, []
+        for peer, id in owed:
+            self._publish(peer, Flag.RESET, id, 0, b"")
 
     def _stall(self, stream: Stream) -> None:
         assert self._loop is not None

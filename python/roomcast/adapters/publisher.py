@@ -163,6 +163,11 @@ class Publisher:
         return self._size
 
     @property
+    def limit(self) -> int:
+        """Bytes that may wait."""
+        return self._limit
+
+    @property
     def refused(self) -> bool:
         """Whether there are messages that another member has to take."""
         return bool(self._refused)
