@@ -1,8 +1,6 @@
 """Nodes on all members of a Redis Cluster, one of Node.js among them: who hears what, and what becomes of it where members change."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import pytest
@@ -16,7 +14,7 @@ from support.broker_fixtures import NewBroker, NewNode, Node
 from support.ears import Ear
 from support.node_cluster import NodeServer
 from support.official_client import OfficialClients
-from support.redis_members import running_members
+from support.redis_members import running_members, soon
 from support.reference import missing_reference
 from support.served import eventually
 
@@ -27,8 +25,6 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-PATIENCE: Final = 60.0
-
 ROOMS: Final = ("lobby", "r1", "r3")
 """Rooms whose channels are at different members."""
 
@@ -36,26 +32,21 @@ ROOMS: Final = ("lobby", "r1", "r3")
 BOTH: Final = pytest.mark.parametrize("adapter_kind", ["classic", "sharded/dynamic"])
 
 
+ALL: Final = pytest.mark.parametrize(
+    "adapter_kind",
+    ["classic", "sharded/dynamic", "streams", "streams/sharded", "streams/several"],
+)
+
+
 def channel(room: str = "") -> str:
     return f"socket.io#/#{room}#" if room else "socket.io#/#"
-
-
-async def soon(holds: Callable[[], Any | Awaitable[Any]]) -> None:
-    """Wait until something holds that may take the time of a failover."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        held = holds()
-        if held if not asyncio.iscoroutine(held) else await held:
-            return
-        assert time.monotonic() < end
-        await asyncio.sleep(0.05)
 
 
 def sound(*nodes: Node) -> bool:
     return all(adapter.health.ok and adapter.subscriber.settled for _, adapter in nodes)
 
 
-@BOTH
+@ALL
 async def test_everything_crosses_between_nodes_on_all_members(
     brokers: NewBroker, start_node: NewNode, connect: Connect, adapter_kind: str
 ) -> None:
@@ -75,7 +66,10 @@ async def test_everything_crosses_between_nodes_on_all_members(
         clients = [await connect(io, auth={"rooms": list(ROOMS)}) for io, _ in (a, b, c)]
         ears = [Ear(each) for each in clients]
         await eventually(lambda: sound(a, b, c))
-        if adapter_kind != "classic":
+        if adapter_kind.startswith("streams"):
+            count = 16 if adapter_kind == "streams/several" else 4
+            await eventually(lambda: sum(member.readers() for member in members.all) == count)
+        if adapter_kind.startswith("sharded"):
             for room in ROOMS:
                 await eventually(lambda room=room: members.shard_subscribers(channel(room)) == 4)
         # Each counts all four, wherever they have subscribed.

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import random
+import re
 from typing import Any, Final
 
 import pytest
@@ -13,7 +14,7 @@ from roomcast import RedisStreamsAdapter, StreamsEmitter, SyncStreamsEmitter
 from roomcast.adapters.notepack import Notepack
 from roomcast.testing import Connect
 from support.broker import RunningBroker, missing_broker, packed
-from support.broker_fixtures import NewBroker, NewNode
+from support.broker_fixtures import NewBroker, NewNode, Node
 from support.ears import Ear, heard_again
 from support.node_cluster import NodeServer
 from support.official_client import OfficialClients
@@ -43,8 +44,30 @@ def adapter_kind() -> str:
     return "streams"
 
 
+async def do_harm(harm: str, broker: RunningBroker, nodes: list[Node]) -> None:
+    """Break the lines of nodes to their broker, in one way or another, and make it whole again."""
+    match harm:
+        case "kill":
+            broker.kill()
+            await eventually(lambda: not any(each.health.ok for _, each in nodes))
+            await asyncio.to_thread(broker.start)
+        case "cut":
+            for kind in ("normal", "pubsub"):
+                broker.command("CLIENT", "KILL", "TYPE", kind)
+            await eventually(lambda: not all(each.health.ok for _, each in nodes))
+        case "readonly":
+            broker.command("REPLICAOF", "127.0.0.1", "1")
+            for _, each in nodes:  # they come back in vain, not at once
+                await eventually(lambda each=each: not each.health.ok)
+            broker.command("REPLICAOF", "NO", "ONE")
+        case _:
+            broker.pause()
+            await eventually(lambda: not any(each.health.ok for _, each in nodes))
+            broker.resume()
+
+
 @pytest.mark.parametrize("recovers", [False, True])
-@pytest.mark.parametrize("harm", ["kill", "cut", "pause"])
+@pytest.mark.parametrize("harm", ["kill", "cut", "pause", "readonly"])
 async def test_nothing_is_lost_and_nothing_comes_twice(
     brokers: NewBroker,
     start_node: NewNode,
@@ -75,19 +98,7 @@ async def test_nothing_is_lost_and_nothing_comes_twice(
     randomly = random.Random(4)
     for _ in range(KILLS if harm != "pause" else 2):
         await asyncio.sleep(randomly.uniform(0.02, 0.1))
-        match harm:
-            case "kill":
-                broker.kill()
-                await eventually(lambda: not any(each.health.ok for _, each in nodes))
-                await asyncio.to_thread(broker.start)
-            case "cut":
-                for kind in ("normal", "pubsub"):
-                    broker.command("CLIENT", "KILL", "TYPE", kind)
-                await eventually(lambda: not all(each.health.ok for _, each in nodes))
-            case _:
-                broker.pause()
-                await eventually(lambda: not any(each.health.ok for _, each in nodes))
-                broker.resume()
+        await do_harm(harm, broker, nodes)
         assert await heard_again(*nodes) < 3
     stop.set()
     await loading
@@ -143,6 +154,44 @@ async def test_broker_that_forgets_its_stream_is_read_from_its_beginning(
     await there.hears(3)
     assert there.heard == [1, 2, 3]
     assert b[1].counters["streams_begun_anew"] == 1
+
+
+@pytest.mark.parametrize("kept", [7, 0])
+async def test_end_of_a_stream_that_the_broker_has_lost_is_read_anew(
+    broker: RunningBroker, start_node: NewNode, connect: Connect, kept: int
+) -> None:
+    """What was read and is gone leaves room for other entries, with ids that were there before."""
+    begin = 2_000_000_000_000  # so long after today that no other entry is among them
+
+    async def add(offset: int, number: int) -> None:
+        opts: dict[str, Any] = {"rooms": [], "except": [], "flags": {}}
+        data = {"packet": {"type": 2, "data": ["n", number]}, "opts": opts}
+        words = ("uid", "somebody", "nsp", "/", "type", "3", "data", json.dumps(data))
+        await asyncio.to_thread(broker.command, "XADD", "socket.io", str(begin + offset), *words)
+
+    await add(0, 0)
+    async with Proxy(broker.port) as proxy:
+        b = await start_node(proxy.url)
+        there = Ear(await connect(b[0]))
+        for number in range(1, 11):
+            await add(10 * number, number)
+        await there.hears(10)
+        proxy.freeze()
+        await eventually(lambda: not b[1].health.listening)
+        last = str(begin + 10 * kept)
+        behind = broker.command("XRANGE", "socket.io", f"({last}", "+")
+        gone = re.findall(rb"\b\d{13}-\d+\b", behind)
+        broker.command("DEL", "socket.io")
+        for number in range(kept + 1):
+            await add(10 * number, number)
+        for number in (8, 9):
+            await add(10 * number + 5, 100 + number)
+        proxy.thaw()
+        await heard_again(b)
+        await there.hears(109)
+        assert there.heard == [*range(1, 11), 108, 109]
+        assert b[1].counters["lost_by_broker"] == len(gone)
+        await b[0].close()
 
 
 async def test_backlog_is_read_in_parts(

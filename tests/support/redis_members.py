@@ -2,16 +2,19 @@
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from roomcast.adapters.slots import slot_of
 from support.broker import RunningBroker
 from support.broker_fixtures import NewBroker
 
-__all__ = ["RunningMembers", "running_members"]
+__all__ = ["RunningMembers", "running_members", "soon"]
 
 SLOTS: Final = 16_384
 PATIENCE: Final = 40.0
+
+FAILOVER_PATIENCE: Final = 60.0
 
 OPTIONS: Final = (
     *("--cluster-enabled", "yes"),
@@ -27,6 +30,7 @@ class RunningMembers:
     def __init__(self, masters: list[RunningBroker], replicas: list[RunningBroker]) -> None:
         self.masters = masters
         self.replicas = replicas
+        self.moved: dict[int, RunningBroker] = {}
 
     @property
     def all(self) -> list[RunningBroker]:
@@ -37,9 +41,10 @@ class RunningMembers:
         return [member.url for member in self.masters]
 
     def owner(self, channel: str) -> RunningBroker:
-        """Return the master that had a channel's slot at the beginning."""
+        """Return the master that has the slot of a channel or key, but for failovers."""
         slot = slot_of(channel.encode())
-        return next(m for n, m in enumerate(self.masters, 1) if slot < SLOTS * n // 3)
+        first = next(m for n, m in enumerate(self.masters, 1) if slot < SLOTS * n // 3)
+        return self.moved.get(slot, first)
 
     def id(self, member: RunningBroker) -> str:
         return member.command("CLUSTER", "MYID").split(b"\r\n")[1].decode()
@@ -50,11 +55,32 @@ class RunningMembers:
 
     def move(self, channel: str, target: RunningBroker) -> None:
         """Move the slot of a channel, as ``redis-cli --cluster reshard`` does."""
-        slot, source, id = str(slot_of(channel.encode())), self.owner(channel), self.id(target)
+        self.begin_move(channel, target)
+        self.move_key(channel, target)
+        self.end_move(channel, target)
+
+    def begin_move(self, key: str, target: RunningBroker) -> None:
+        """Let a slot be on its way: keys that are not there any more are asked for at the target."""
+        slot, source = str(slot_of(key.encode())), self.owner(key)
         target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", self.id(source))
-        source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", id)
+        source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", self.id(target))
+
+    def move_key(self, key: str, target: RunningBroker) -> None:
+        """Move a key; the slot is on its way."""
+        moved = self.owner(key).command("MIGRATE", "127.0.0.1", str(target.port), key, "0", "5000")
+        assert moved.startswith((b"+OK", b"+NOKEY")), moved
+
+    def has(self, member: RunningBroker, key: str) -> bool:
+        """Say whether a member has a key."""
+        listed = member.command("CLUSTER", "GETKEYSINSLOT", str(slot_of(key.encode())), "100")
+        return key.encode() in listed
+
+    def end_move(self, key: str, target: RunningBroker) -> None:
+        """Let all know that the slot has moved."""
+        slot, source, id = slot_of(key.encode()), self.owner(key), self.id(target)
         for member in (target, source, *self.masters):
-            member.command("CLUSTER", "SETSLOT", slot, "NODE", id)
+            member.command("CLUSTER", "SETSLOT", str(slot), "NODE", id)
+        self.moved[slot] = target
 
 
 async def running_members(brokers: NewBroker, *, replicas: bool = False) -> RunningMembers:
@@ -87,3 +113,14 @@ async def running_members(brokers: NewBroker, *, replicas: bool = False) -> Runn
         assert time.monotonic() < end, "no replicas"
         await asyncio.sleep(0.05)
     return members
+
+
+async def soon(holds: Callable[[], Any | Awaitable[Any]]) -> None:
+    """Wait until something holds that may take the time of a failover."""
+    end = time.monotonic() + FAILOVER_PATIENCE
+    while True:
+        held = holds()
+        if held if not asyncio.iscoroutine(held) else await held:
+            return
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from roomcast import BrokerError
-from roomcast.adapters.slots import read_layout, slot_of
+from roomcast.adapters.slots import key_of, read_asking, read_layout, slot_of
 
 ASKED = ("asked.example", 7000)
 
@@ -27,6 +27,45 @@ ASKED = ("asked.example", 7000)
 )
 def test_slot_is_that_of_the_broker(channel: bytes, slot: int) -> None:
     assert slot_of(channel) == slot
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ((b"XADD", b"stream", b"*"), b"stream"),
+        ((b"XINFO", b"STREAM", b"stream"), b"stream"),
+        ((b"SPUBLISH", b"channel", b"message"), b"channel"),
+        ((b"PUBLISH", b"channel", b"message"), None),
+        ((b"PING",), None),
+    ],
+)
+def test_key_is_what_a_command_is_about(words: tuple[bytes, ...], key: bytes | None) -> None:
+    assert key_of(words) == key
+
+
+@pytest.mark.parametrize(
+    ("refusal", "address"),
+    [
+        ("ASK 3999 10.0.0.1:7001", ("10.0.0.1", 7001)),
+        ("ASK 3999 ::1:7001", ("::1", 7001)),
+        ("ASK 3999 :7001", ("asked.example", 7001)),
+        ("ASK 3999 10.0.0.1:70010", ("10.0.0.1", 70010)),
+        ("ASK 3999 10.0.0.1:700100", None),
+        ("ASK 3999 10.0.0.1:", None),
+        ("ASK 3999 10.0.0.1:x", None),
+        ("ASK 3999", None),
+        ("ASK", None),
+        ("MOVED 3999 10.0.0.1:7001", None),
+        ("", None),
+    ],
+)
+def test_refusal_says_where_to_ask(refusal: str, address: Any) -> None:
+    assert read_asking(refusal, ASKED) == address
+
+
+def test_where_to_ask_is_mapped() -> None:
+    found = read_asking("ASK 1 10.0.0.1:7001", ASKED, lambda address: ("outside", address[1] + 1))
+    assert found == ("outside", 7002)
 
 
 def test_layout_says_who_has_what() -> None:

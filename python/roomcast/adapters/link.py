@@ -9,14 +9,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from random import uniform
-from typing import Final
+from typing import Final, Protocol
 
-from roomcast.adapters.broker import Broker
 from roomcast.adapters.line import Line
 from roomcast.errors import BrokerError
 from roomcast.logs import printable
 
-__all__ = ["LONGEST_PAUSE", "MAX_REASON", "Link"]
+__all__ = ["LONGEST_PAUSE", "MAX_REASON", "Lines", "Link"]
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks whether anything has come."""
@@ -35,6 +34,14 @@ MAX_REASON: Final = 200
 log = logging.getLogger("roomcast.adapters")
 
 
+class Lines(Protocol):
+    """Where connections go to, as a `Broker`."""
+
+    def line(self) -> Line:
+        """Return a new connection, to be opened."""
+        ...
+
+
 class Link:
     """Keeps a connection. It belongs to the event loop in which `start` was called.
 
@@ -46,7 +53,7 @@ class Link:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: Lines,
         purpose: str,
         *,
         serve: Callable[[Line], Awaitable[None]],

@@ -14,7 +14,7 @@ from typing import Final
 from roomcast.adapters.broker import Broker, command
 from roomcast.adapters.line import CONNECT_TIMEOUT
 from roomcast.adapters.link import LONGEST_PAUSE, MAX_REASON
-from roomcast.adapters.slots import Address, Layout, read_layout
+from roomcast.adapters.slots import Address, Layout, read_asking, read_layout
 from roomcast.errors import BrokerError
 from roomcast.logs import printable
 
@@ -26,6 +26,9 @@ ASK_INTERVAL: Final = 5.0
 LEAST_INTERVAL: Final = 0.1
 """Seconds between two questions at least."""
 
+MAX_DETOURS: Final = 1_024
+"""Keys on their way from one member to another that are remembered. Beyond, the first one is forgotten, and asked for anew."""
+
 log = logging.getLogger("roomcast.adapters")
 
 Follower = Callable[[Layout], Awaitable[None]]
@@ -35,6 +38,9 @@ class Members:
     """What is known of the members. It belongs to the event loop in which `start` was called.
 
     Attributes:
+        layout: What is known, once it is.
+        detours: Where keys are for the time being whose slots are on their way there. That member takes commands about them behind
+            ``ASKING`` only.
         failing: Says which members cannot be reached.
         late: Whether they were asked in vain before they were first known.
     """
@@ -51,15 +57,17 @@ class Members:
             seeds: Members to begin with; their settings are those for all.
             remap: Says where a member is to be found from here, of what the others call it.
         """
+        self.layout: Layout | None = None
+        self.detours: dict[bytes, Address] = {}
         self.failing: Callable[[], Sequence[Address]] = tuple
         self.late = False
         self._seeds = {seed.address: seed for seed in seeds}
         self._remap = remap
-        self._layout: Layout | None = None
         self._followers: list[Follower] = []
         self._task: asyncio.Task[None] | None = None
         self._doubts = asyncio.Event()
         self._informed: Address | None = None
+        self._waiting: list[asyncio.Future[None]] = []
         self._tried: asyncio.Future[None] | None = None
         self._complained = False
 
@@ -96,14 +104,41 @@ class Members:
         self._informed = informed or self._informed
         self._doubts.set()
 
+    async def asked(self) -> None:
+        """Have the members asked once more, and wait until everybody has followed."""
+        answered = asyncio.get_running_loop().create_future()
+        self._waiting.append(answered)
+        self._doubts.set()
+        await answered
+
+    def refused(self, key: bytes, refusal: str, address: Address) -> None:
+        """Learn that a member has refused a command about a key because another one has that."""
+        target = read_asking(refusal, address, self._remap)
+        if target is None:
+            self.detours.pop(key, None)
+        else:
+            self.detours[key] = target
+            if len(self.detours) > MAX_DETOURS:
+                del self.detours[next(iter(self.detours))]
+        self.doubt(address)
+
     async def _run(self) -> None:
         while True:
             self._doubts.clear()
+            waiting, self._waiting = self._waiting, []
             layout = await self._ask()
             if layout is not None:
-                self._layout = layout = self._settle(layout)
+                self.layout = layout = self._settle(layout)
+                self.detours = {
+                    key: address
+                    for key, address in self.detours.items()
+                    if address in layout.masters and layout.owner(key) != address
+                }
                 for follow in self._followers:
                     await follow(layout)
+            for answered in waiting:
+                if not answered.done():
+                    answered.set_result(None)
             if self._tried is not None and not self._tried.done():
                 self._tried.set_result(None)
             await asyncio.sleep(LEAST_INTERVAL)
@@ -117,7 +152,7 @@ class Members:
     def _settle(self, layout: Layout) -> Layout:
         """Keep the home while it is a master that can be reached."""
         failing = set(self.failing())
-        last = self._layout
+        last = self.layout
         if last is not None and last.home in layout.masters and last.home not in failing:
             return replace(layout, home=last.home)
         good = [address for address in layout.masters if address not in failing]
@@ -137,7 +172,7 @@ class Members:
                 self._complained = False
                 log.info("know the members of the Redis Cluster again")
             return layout
-        self.late |= self._layout is None
+        self.late |= self.layout is None
         if not self._complained:
             self._complained = True
             log.warning(
@@ -146,7 +181,7 @@ class Members:
         return None
 
     def _candidates(self) -> list[Address]:
-        layout, failing = self._layout, set(self.failing())
+        layout, failing = self.layout, set(self.failing())
         known = [*layout.masters, *layout.replicas] if layout is not None else []
         random.shuffle(known)
         known.sort(key=lambda address: address in failing)

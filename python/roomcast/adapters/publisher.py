@@ -23,7 +23,20 @@ from roomcast.adapters.link import MAX_REASON, Link
 from roomcast.errors import BrokerError
 from roomcast.logs import Once, printable
 
-__all__ = ["DEFAULTS", "QUEUE_SIZE", "Append", "Publisher", "Publishing", "QueuePolicy"]
+__all__ = [
+    "ASKING",
+    "DEFAULTS",
+    "ENTRY_SIZE",
+    "MOVED",
+    "QUEUE_SIZE",
+    "SWITCHED",
+    "Append",
+    "Entry",
+    "Publisher",
+    "Publishing",
+    "QueuePolicy",
+    "words_of",
+]
 
 QueuePolicy = Literal["drop_oldest", "drop_newest"]
 """What happens to messages that the queue has no room for."""
@@ -46,8 +59,17 @@ MAX_FLYING: Final = 10_000
 SWITCHED: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "CLUSTERDOWN")
 """What answers begin with after which another connection may do better."""
 
-ELSEWHERE: Final = ("MOVED", *SWITCHED, "TRYAGAIN")
+MOVED: Final = ("MOVED", "ASK", "TRYAGAIN")
+"""What answers of a member of a Redis Cluster begin with that does not have what a command is about, or not all of it."""
+
+ELSEWHERE: Final = (*MOVED, *SWITCHED)
 """What answers of a member of a Redis Cluster begin with that has not taken a message, and where another one may, or this one later."""
+
+ASKING: Final = b"ASKING"
+"""The command in front of one that a member of a Redis Cluster takes for the time being only."""
+
+LEADING: Final = 3
+"""Words of a command up to what it is about."""
 
 log = logging.getLogger("roomcast.adapters")
 
@@ -116,7 +138,7 @@ class Publisher:
         counters: Counter[str],
         how: Publishing = DEFAULTS,
         *,
-        redirect: Callable[[], None] | None = None,
+        redirect: Callable[[bytes, str], None] | None = None,
     ) -> None:
         """Prepare; what is published before `start` waits.
 
@@ -124,8 +146,8 @@ class Publisher:
             broker: Where to connect to.
             counters: Where to count.
             how: How it works.
-            redirect: For a member of a Redis Cluster: called when it has refused a message because another one has to take it; from
-                then on nothing is sent until `resume`.
+            redirect: For a member of a Redis Cluster: called with a command that it has refused because another one has to take it, and
+                with what it has said. Unless somebody waits for the answer, nothing is sent from then on until `resume`.
         """
         self._link = Link(
             broker,
@@ -169,7 +191,7 @@ class Publisher:
 
     @property
     def refused(self) -> bool:
-        """Whether there are messages that another member has to take."""
+        """Whether there are commands that another member has to take."""
         return bool(self._refused)
 
     def start(self) -> None:
@@ -240,17 +262,20 @@ class Publisher:
     def resume(self, *, rest: bool) -> None:
         """Send again; before that, rest as after a new connection if those who are to hear it may not hear yet."""
         self._paused = False
-        if rest:
-            self._rests = True
+        self._rests |= rest
+        if rest or self._is_unsure:
             self._line = None
             if self._rested is not None and not self._rested.done():
                 self._rested.set_result(None)
         self._schedule()
 
     def take_back(self) -> list[Entry]:
-        """Give up all messages that nobody has taken, in their order."""
-        entries = [*self._refused, *(entry for entry in self._queue if entry[1] is None)]
-        self._queue = deque(entry for entry in self._queue if entry[1] is not None)
+        """Give up all commands that nobody has taken and nobody waits for, in their order."""
+        entries = [*self._refused]
+        kept: deque[Entry] = deque()
+        for entry in self._queue:
+            (kept if isinstance(entry[1], asyncio.Future) else entries).append(entry)
+        self._queue = kept
         self._size = sum(len(entry[0]) + ENTRY_SIZE for entry in self._queue)
         self._refused.clear()
         return entries
@@ -304,24 +329,28 @@ class Publisher:
     async def _begin(self, line: Line) -> None:
         """Begin to send, when those who are to hear it can."""
         self._rests |= self._link.connections > 1
-        await self._rest()
-        if self._link.connections > 1 and not await self._settled(line):
-            return
-        self._line = line
-        line.on_writable = self._flush
-        self._flush()
-        while self._redirect is not None:
+        while True:
             self._rested = self._loop.create_future()
-            await self._rested
             await self._rest()
+            if not await self._settled(line):
+                return
+            if self._rested.done():
+                continue
             self._line = line
+            line.on_writable = self._flush
             self._flush()
+            await self._rested
 
     async def _rest(self) -> None:
         while self._rests:
             self._rests = False
             for _ in range(MAX_HOLDS):
                 await asyncio.sleep(self._hold())
+
+    @property
+    def _is_unsure(self) -> bool:
+        """Whether it has to find out what has become of something."""
+        return False
 
     async def _settled(self, line: Line) -> bool:
         """Find out what has become of what the connection before has left behind; say whether that was possible."""
@@ -343,20 +372,24 @@ class Publisher:
         if len(self._flying) == MAX_FLYING - 1:
             self._schedule()
         future = entry[1]
-        if (
-            self._redirect is not None
-            and future is None
-            and isinstance(reply, Exception)
-            and str(reply).startswith(ELSEWHERE)
-        ):
-            self._counters["redirected"] += 1
-            self._refused.append(entry)
-            self._paused = True
-            self._redirect()
-        else:
+        if not (isinstance(reply, Exception) and self._is_for_another(entry, str(reply))):
             self._take_answer(future, reply)
         if not self._flying:
             self._land()
+
+    def _is_for_another(self, entry: Entry, refusal: str) -> bool:
+        """Say whether what a member has refused is for another one, or for this one later; if so, see to it."""
+        asked = isinstance(entry[1], asyncio.Future)
+        if self._redirect is None or not refusal.startswith(MOVED if asked else ELSEWHERE):
+            return False
+        self._counters["redirected"] += 1
+        if asked:
+            _fail(entry[1], refusal)
+        else:
+            self._refused.append(entry)
+            self._paused = True
+        self._redirect(entry[0], refusal)
+        return True
 
     def _take_answer(self, future: "asyncio.Future[Any] | Append | None", reply: Any) -> None:
         if not isinstance(reply, Exception):
@@ -418,10 +451,16 @@ class Publisher:
             self.ask(b"PING")
 
 
-def destination(command: bytes) -> tuple[bytes, bool]:
-    """Return the channel of a command that publishes, and whether that is a sharded one."""
-    _, _, name, size, rest = command.split(b"\r\n", 4)
-    return rest[: int(size[1:])], name == b"SPUBLISH"
+def words_of(command: bytes) -> list[bytes]:
+    """Return the first three words of a command, which say what it is about."""
+    words: list[bytes] = []
+    begin = command.index(b"\n") + 1
+    while len(words) < LEADING and begin < len(command):
+        end = command.index(b"\r", begin)
+        size = int(command[begin + 1 : end])
+        words.append(command[end + 2 : end + 2 + size])
+        begin = end + 4 + size
+    return words
 
 
 def _fail(future: "asyncio.Future[Any] | Append | None", reason: str) -> None:

@@ -1,22 +1,36 @@
-"""What goes out to a Redis Cluster: a `Publisher` for each member, and which of them takes a message.
+"""What goes out to a Redis Cluster: a `Publisher` for each member, and which of them takes a command.
 
-The order of a channel is kept, whoever has it. Where a channel has moved, nobody sends anything for a moment: until all members have said
-what they have taken. What they have refused, and what waits, is then sorted anew. A member that refuses a message has
-not sent it to anybody, so nothing arrives twice. Those who are to hear it have lost their subscriptions with the channel, too; so the
+The order of a channel is kept, whoever has it, and that of a stream. Where one has moved, nobody sends anything for a moment: until all
+members have said what they have taken. What they have refused, and what waits, is then sorted anew. A member that refuses a command has
+not obeyed it, so nothing arrives twice. Those who are to hear a message have lost their subscriptions with the channel, too; so the
 publishers rest before they go on, as after a new connection.
+
+What somebody waits for is asked again where a member refuses it, in no order.
 """
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from roomcast.adapters.members import Members
-from roomcast.adapters.publisher import DEFAULTS, Publisher, Publishing, destination
-from roomcast.adapters.slots import Address, Layout
+from roomcast.adapters.publisher import (
+    ASKING,
+    DEFAULTS,
+    MOVED,
+    Entry,
+    Publisher,
+    Publishing,
+    words_of,
+)
+from roomcast.adapters.slots import Address, Layout, key_of
 from roomcast.errors import BrokerError
 
 __all__ = ["Publishers"]
+
+MAX_REFUSALS: Final = 16
+"""Members that refuse a question because another one has what it is about, until it has failed."""
 
 
 class Publishers:
@@ -44,8 +58,10 @@ class Publishers:
         self._on_change = how.on_change
         self._how = replace(how, on_change=self._changed)
         self._layout: Layout | None = None
+        self._detours: dict[bytes, Address] = {}
         self._publishers: dict[Address, Publisher] = {}
         self._early = self._new(None)  # keeps what is published before the members are known
+        self._asking: set[asyncio.Task[Any]] = set()
         self._was_connected = False
         members.failing = self._failing
         members.follow(self._adopt)
@@ -55,7 +71,7 @@ class Publishers:
         """Whether every member that a message may be for has a connection, as far as anybody knows."""
         layout = self._layout
         return layout is not None and all(
-            self._publishers[address].connected for address in layout.places(self._sharded)
+            self._publishers[address].connected for address in self._needed(layout)
         )
 
     @property
@@ -76,11 +92,12 @@ class Publishers:
         return publisher.publish(channel, payload, sharded=sharded)
 
     def ask(self, *words: bytes) -> asyncio.Future[Any]:
-        """Queue any other command for the member that is this node's home; fails with `BrokerError`."""
-        if self._layout is not None:
-            return self._publishers[self._layout.home].ask(*words)
-        asking = asyncio.ensure_future(self._ask_later(words))
-        asking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        """Queue any other command for the member that it is for; the future has its answer, or fails with `BrokerError`."""
+        key = key_of(words)
+        first = None if self._layout is None else self._ask_at(self._place(key), key, words)
+        asking = asyncio.ensure_future(self._answer(first, key, words))
+        self._asking.add(asking)
+        asking.add_done_callback(self._answered)
         return asking
 
     async def subscribers(self, channel: bytes, *, sharded: bool) -> int:
@@ -106,28 +123,89 @@ class Publishers:
 
     async def drained(self, seconds: float) -> None:
         """Wait until everything has been sent and confirmed, or so long."""
+        if self._asking:
+            await asyncio.wait(self._asking, timeout=seconds)
         await asyncio.gather(*(each.drained(seconds) for each in self._publishers.values()))
 
     async def close(self) -> None:
         """Close the connections, and drop what waits."""
         await self._members.close()
+        for asking in self._asking:
+            asking.cancel()
         for each in (self._early, *self._publishers.values()):
             await each.close()
 
-    async def _ask_later(self, words: tuple[bytes, ...]) -> Any:
-        await self._members.tried()
+    def _needed(self, layout: Layout) -> Collection[Address]:
+        """Return the members that a message may be for."""
+        return layout.places(self._sharded)
+
+    def _ask_at(
+        self, address: Address, key: bytes | None, words: tuple[bytes, ...]
+    ) -> asyncio.Future[Any]:
+        publisher = self._publishers[address]
+        if key is not None and key in self._detours:
+            publisher.ask(ASKING)
+        return publisher.ask(*words)
+
+    async def _answer(
+        self, asked: asyncio.Future[Any] | None, key: bytes | None, words: tuple[bytes, ...]
+    ) -> Any:
+        """Return the answer to what was asked, of whoever has it."""
+        if asked is None:
+            await self._members.tried()
+        refusals = 0
+        while asked is not None or self._layout is not None:
+            try:
+                return await (asked or self._ask_at(self._place(key), key, words))
+            except BrokerError as error:
+                refusals += 1
+                if not str(error).startswith(MOVED) or refusals >= MAX_REFUSALS:
+                    raise
+                asked = None
+                await self._members.asked()
+        raise BrokerError("the members of the Redis Cluster are not known")
+
+    def _answered(self, asking: "asyncio.Task[Any]") -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled():
+            asking.exception()  # so that one who does not wait for it is not told off
+
+    def _place(self, key: bytes | None) -> Address:
+        """Return the member for a key, or for what is about none."""
+        assert self._layout is not None
+        if key is None:
+            return self._layout.home
+        return self._detours.get(key) or self._layout.owner(key)
+
+    def _put(self, entry: Entry, key: bytes | None) -> bool:
+        """Queue a command that nobody waits for; say whether it has found a place."""
         if self._layout is None:
-            raise BrokerError("the members of the Redis Cluster are not known")
-        return await self._publishers[self._layout.home].ask(*words)
+            return self._early.put(entry)
+        publisher = self._publishers[self._place(key)]
+        if key is not None and key in self._detours:
+            publisher.ask(ASKING)
+        return publisher.put(entry)
 
     def _new(self, address: Address | None) -> Publisher:
-        members = self._members
         return Publisher(
-            members.broker(address),
+            self._members.broker(address),
             self._counters,
             self._how,
-            redirect=lambda: members.doubt(address),
+            redirect=self._redirecting(address),
         )
+
+    def _redirecting(self, address: Address | None) -> Callable[[bytes, str], None]:
+        """Return what is called with what a member has refused."""
+
+        def redirect(command: bytes, refusal: str) -> None:
+            assert address is not None  # that of what has no connection refuses nothing
+            key = key_of(words_of(command))
+            if key is None:
+                self._members.doubt(address)
+            else:
+                self._members.refused(key, refusal, address)
+
+        return redirect
 
     def _failing(self) -> list[Address]:
         return [address for address, each in self._publishers.items() if not each.connected]
@@ -139,15 +217,16 @@ class Publishers:
             if address not in publishers:
                 publishers[address] = self._new(address)
                 publishers[address].start()
-        moves = not layout.routes_as(self._layout)
+        detours = dict(self._members.detours)
+        moves = not layout.routes_as(self._layout) or detours != self._detours
         if moves or any(each.refused for each in publishers.values()):
             everybody = [self._early, *publishers.values()]
             await asyncio.gather(*(each.pause() for each in everybody))
             entries = [entry for each in everybody for entry in each.take_back()]
             rest = self._members.late or self._layout is not None
-            self._layout = layout
+            self._layout, self._detours = layout, detours
             for entry in entries:
-                publishers[layout.place(*destination(entry[0]))].put(entry)
+                self._put(entry, key_of(words_of(entry[0])))
             for each in everybody:
                 each.resume(rest=rest)
         gone = publishers.keys() - {*layout.masters, *layout.replicas}

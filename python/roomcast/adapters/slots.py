@@ -1,26 +1,40 @@
-"""Which member of a Redis Cluster has which channel: slots, and what ``CLUSTER SLOTS`` says about them.
+"""Which member of a Redis Cluster has which channel or key: slots, and what ``CLUSTER SLOTS`` and refusals say about them.
 
 Source:
-    Redis Cluster specification, "Key distribution model" and "Hash tags"; the command ``CLUSTER SLOTS``.
+    Redis Cluster specification, "Key distribution model", "Hash tags" and "MOVED Redirection"; the command ``CLUSTER SLOTS``.
 """
 
 from binascii import crc_hqx
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from roomcast.errors import BrokerError
 
-__all__ = ["Address", "Layout", "read_layout", "slot_of"]
+__all__ = ["Address", "Layout", "key_of", "read_asking", "read_layout", "slot_of"]
 
 Address = tuple[str, int]
 """Host and port of a member."""
 
 SLOTS: Final = 16_384
 
+MAX_DIGITS: Final = 5
+"""Digits of a port."""
+
+ANYWHERE: Final = (b"PUBLISH", b"PUBSUB", b"PING")
+"""Commands that are about no key, so any member takes them."""
+
+
+def key_of(words: Sequence[bytes]) -> bytes | None:
+    """Return the key, or the sharded channel, that a command is about; ``None`` if any member takes it."""
+    name = words[0]
+    if name in ANYWHERE:
+        return None
+    return words[2] if name == b"XINFO" else words[1]
+
 
 def slot_of(channel: bytes) -> int:
-    """Return the slot of a channel, which a part of its name in braces decides alone."""
+    """Return the slot of a channel or a key, which a part of its name in braces decides alone."""
     begin = channel.find(b"{") + 1
     if begin:
         end = channel.find(b"}", begin)
@@ -47,7 +61,11 @@ class Layout:
 
     def place(self, channel: bytes, sharded: bool) -> Address:
         """Return the member for a channel."""
-        return self.owners[slot_of(channel)] if sharded else self.home
+        return self.owner(channel) if sharded else self.home
+
+    def owner(self, key: bytes) -> Address:
+        """Return the member that has a key, or a sharded channel."""
+        return self.owners[slot_of(key)]
 
     def places(self, sharded: bool) -> tuple[Address, ...]:
         """Return the members that any channel may be at."""
@@ -99,6 +117,24 @@ def read_layout(
         tuple(owners),
         home,
     )
+
+
+def read_asking(
+    refusal: str, asked: Address, remap: Callable[[Address], Address] | None = None
+) -> Address | None:
+    """Return the member that a refusal names which has a key for the time being; ``None`` if it says something else.
+
+    Args:
+        refusal: What a member has answered, as ``ASK 3999 host:port``.
+        asked: Who has refused, and may leave its own host out.
+        remap: Says where a member is to be found from here.
+    """
+    code, _, rest = refusal.partition(" ")
+    host, colon, port = rest.partition(" ")[2].rpartition(":")
+    if code != "ASK" or not colon or not port.isdecimal() or len(port) > MAX_DIGITS:
+        return None
+    address = _address([host.encode(), port], asked[0])
+    return address if remap is None else remap(address)
 
 
 def _address(member: Any, own: str) -> Address:

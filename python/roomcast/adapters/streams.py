@@ -10,8 +10,7 @@ Source:
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from roomcast.adapters.appender import Appender
-from roomcast.adapters.broker import broker_of, command
+from roomcast.adapters.broker import command
 from roomcast.adapters.cluster import ClusterAdapter
 from roomcast.adapters.entries import (
     MAX_LEN,
@@ -36,7 +35,6 @@ from roomcast.adapters.reader import StreamReader
 from roomcast.adapters.receiving import Node
 from roomcast.adapters.session_store import SESSION_KEY_PREFIX, Broadcast
 from roomcast.adapters.streams_recovery import StreamsSessionAdapter
-from roomcast.adapters.subscriber import Subscriber
 from roomcast.adapters.wire import (
     KEY,
     InvalidMessageError,
@@ -46,7 +44,12 @@ from roomcast.adapters.wire import (
     read_options,
     write_choice,
 )
-from roomcast.adapters.wiring import AnyPublisher, AnySubscriber
+from roomcast.adapters.wiring import (
+    AnyAppender,
+    AnyPublisher,
+    AnySubscriber,
+    wired_streams,
+)
 from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.sessions import Sessions
 
@@ -73,7 +76,7 @@ BROADCASTS: Final = (b"%d" % BROADCAST, b"%d" % (BROADCAST + OWN))
 class StreamsNode(Node, Protocol):
     """What a bus needs of the node."""
 
-    appender: Appender
+    appender: AnyAppender
 
 
 class StreamsBus(MessageBus):
@@ -273,7 +276,8 @@ class RedisStreamsAdapter(BrokerNode):
         """Prepare; connections are made when the server starts.
 
         Args:
-            redis: As for `RedisAdapter`; one server, not a Redis Cluster. Two connections are made, and one for each stream.
+            redis: As for `RedisAdapter`. Two connections are made, and one for each stream; of a Redis Cluster, one to each member to
+                publish, one for subscriptions (with ``use_sharded_pubsub`` one to each master), and one for each stream.
             stream_name: The name of the stream, the same for all nodes; what the names begin with if there are several.
             stream_count: How many streams the namespaces are spread over, by their names; the same for all nodes.
             channel_prefix: What the names of all channels begin with; the same for all nodes.
@@ -284,14 +288,14 @@ class RedisStreamsAdapter(BrokerNode):
             only_plaintext: Whether bytes in a stream are written as the numbers that JavaScript's JSON has for them, so that a person
                 can read the entries. Receivers get objects then, and no bytes.
             requests_timeout: Seconds that other nodes have for an answer.
-            queue_size: Bytes that wait for the broker at most.
+            queue_size: Bytes that wait for the broker at most; of a Redis Cluster, for each member.
             queue_policy: What is dropped beyond: ``drop_oldest`` or ``drop_newest``.
             pass_requests: Whether a request for a session of another roomcast node is passed to it over pub/sub, so that the nodes
                 need no sticky connections; the same for all nodes.
 
         Raises:
             MissingDependencyError: If redis-py or hiredis is not installed.
-            TypeError: If ``redis`` is neither a URL nor a client of `redis.asyncio`.
+            TypeError: If ``redis`` is something else.
             ValueError: If a value is out of its range.
         """
         for name, value, most in (
@@ -302,18 +306,16 @@ class RedisStreamsAdapter(BrokerNode):
             if isinstance(value, bool) or not 1 <= value <= most:
                 raise ValueError(f"{name} must be from 1 to {most}, not {value!r}")
         self.readers: dict[bytes, StreamReader] = {}
+        self._sharded = use_sharded_pubsub
         super().__init__(
             redis,
             requests_timeout=requests_timeout,
             queue_size=queue_size,
             queue_policy=queue_policy,
         )
-        assert isinstance(self.publisher, Appender)
-        self.appender = self.publisher
         self.stream_name = stream_name
         self.stream_count = stream_count
         self._channel_prefix = channel_prefix
-        self._sharded = use_sharded_pubsub
         if pass_requests:
             self._way = BrokerWay(self, channel_prefix, sharded=use_sharded_pubsub)
         self._max_len = max_len
@@ -326,9 +328,10 @@ class RedisStreamsAdapter(BrokerNode):
             self._read(name.encode())
 
     def _wired(self, how: Publishing) -> tuple[AnyPublisher, AnySubscriber]:
-        self._broker = broker_of(self._redis)
-        publisher = Appender(self._broker, self.counters, how)
-        return publisher, Subscriber(self._broker, self.counters, on_change=how.on_change)
+        self.appender, subscriber, self._place_of = wired_streams(
+            self._redis, self.counters, how, sharded=self._sharded
+        )
+        return self.appender, subscriber
 
     def _new_bus(self, adapter: ClusterAdapter, notepack: Notepack) -> StreamsBus:
         nsp = adapter.nsp.name
@@ -365,7 +368,7 @@ class RedisStreamsAdapter(BrokerNode):
 
     def _read(self, stream: bytes) -> StreamReader:
         reader = self.readers[stream] = StreamReader(
-            self._broker,
+            self._place_of(stream),
             self.counters,
             stream,
             count=self._read_count,

@@ -1,19 +1,31 @@
 """How a node speaks with its broker: with one server, or with all members of a Redis Cluster."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
+from roomcast.adapters.appender import Appender
+from roomcast.adapters.appenders import Appenders
 from roomcast.adapters.broker import Broker, broker_of, seeds_of
 from roomcast.adapters.members import Members
 from roomcast.adapters.publisher import Publisher, Publishing
 from roomcast.adapters.publishers import Publishers
+from roomcast.adapters.reader import LonePlace, StreamPlace
 from roomcast.adapters.subscriber import Subscriber
 from roomcast.adapters.subscribers import Subscribers
 
-__all__ = ["AnyPublisher", "AnySubscriber", "lone_publisher", "wired"]
+__all__ = [
+    "AnyAppender",
+    "AnyPublisher",
+    "AnySubscriber",
+    "lone_publisher",
+    "wired",
+    "wired_streams",
+]
 
 AnyPublisher = Publisher | Publishers
 AnySubscriber = Subscriber | Subscribers
+AnyAppender = Appender | Appenders
 
 
 def wired(
@@ -46,6 +58,23 @@ def wired(
     # In this order: what has moved is heard at its new place before anything is sent there.
     subscribers = Subscribers(members, counters, sharded=sharded, on_change=on_change)
     return Publishers(members, counters, how, sharded=sharded), subscribers
+
+
+def wired_streams(
+    redis: Any, counters: Counter[str], how: Publishing, *, sharded: bool
+) -> tuple[AnyAppender, AnySubscriber, Callable[[bytes], StreamPlace]]:
+    """Return the same for a node with streams, and what says where a stream is; arguments as for `wired`."""
+    on_change = how.on_change
+    seeds = seeds_of(redis)
+    if seeds is None:
+        broker = broker_of(redis)
+        place = LonePlace(broker)
+        appender = Appender(broker, counters, how)
+        return appender, Subscriber(broker, counters, on_change=on_change), lambda stream: place
+    members = _members(redis, seeds)
+    subscribers = Subscribers(members, counters, sharded=sharded, on_change=on_change)
+    appenders = Appenders(members, counters, how, sharded=sharded)
+    return appenders, subscribers, appenders.place
 
 
 def lone_publisher(redis: Any, counters: Counter[str]) -> AnyPublisher:
