@@ -156,7 +156,9 @@ async def test_other_key_and_namespace(monkeypatch: pytest.MonkeyPatch, written:
 def test_official_emitter_is_matched_byte_for_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     emitter = SyncEmitter(NOWHERE)
     sent: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(emitter._client, "execute_command", lambda *words: sent.append(words))
+    monkeypatch.setattr(
+        emitter._client._client, "execute_command", lambda *words: sent.append(words)
+    )
     emitter.emit("e1", 1, b"\x09")
     emitter.of("chat").to("r1").emit("e2")
     emitter.to("a").sockets_join("j1", "j2")

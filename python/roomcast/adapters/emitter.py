@@ -106,12 +106,14 @@ class SyncEmitter(BlockingEmitter):
         """Prepare; the connection is made with the first message.
 
         Args:
-            redis: A URL, or a client of redis-py (`redis.Redis`).
+            redis: A URL, or a client of redis-py (`redis.Redis`). Of a Redis Cluster: a list of URLs of some members, or a
+                `redis.RedisCluster`.
             key: As for `RedisAdapter`.
             default: Called for an object that JSON does not know.
 
         Raises:
             MissingDependencyError: If redis-py or hiredis is not installed.
-            TypeError: If ``redis`` is neither.
+            TypeError: If ``redis`` is something else.
+            ValueError: If a URL is none.
         """
         super().__init__(redis, lambda: ClassicWire(key, default))

@@ -8,12 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Generic, Self, TypeVar
 
-from roomcast.adapters.broker import require_redis
+from roomcast.adapters.blocking import BlockingClient
 from roomcast.adapters.notepack import Notepack
 from roomcast.adapters.wire import RequestType
 from roomcast.adapters.wiring import AnyPublisher
 from roomcast.codec import Encoder
-from roomcast.errors import BrokerError, EncodeError, ReservedEventError
+from roomcast.errors import EncodeError, ReservedEventError
 from roomcast.server.adapter import BroadcastOptions
 from roomcast.server.broadcast import EVERYBODY, room_names
 from roomcast.server.namespace import SERVER_EVENTS
@@ -207,15 +207,9 @@ class BlockingEmitter(EmitterOperator[None]):
 
     def __init__(self, redis: Any, new_wire: Callable[[], EmitterWire]) -> None:
         """Prepare; the connection is made with the first message."""
-        library = require_redis("redis")
-        super().__init__(new_wire(), self._execute)
-        self._own = isinstance(redis, str)
-        if isinstance(redis, str):
-            redis = library.Redis.from_url(redis, protocol=2)
-        elif not isinstance(redis, library.Redis):
-            raise TypeError(f"redis must be a URL or a redis.Redis, not {type(redis).__name__}")
-        self._client: Any = redis
-        self._error: type[Exception] = library.RedisError
+        client = BlockingClient(redis)
+        super().__init__(new_wire(), client.execute)
+        self._client = client
 
     def __enter__(self) -> Self:
         return self
@@ -225,11 +219,4 @@ class BlockingEmitter(EmitterOperator[None]):
 
     def close(self) -> None:
         """Close the connections, unless they are those of a client that was given."""
-        if self._own:
-            self._client.close()
-
-    def _execute(self, words: tuple[bytes, ...]) -> None:
-        try:
-            self._client.execute_command(words[0].decode(), *words[1:])
-        except (self._error, OSError) as error:
-            raise BrokerError(str(error)) from error
+        self._client.close()

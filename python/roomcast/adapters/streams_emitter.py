@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from roomcast.adapters.broker import broker_of
 from roomcast.adapters.emitting import AsyncioEmitter, BlockingEmitter, EmitterWire
 from roomcast.adapters.entries import MAX_LEN, OWN, STREAM_NAME, Entries, stream_of
 from roomcast.adapters.messages import REQUEST_TYPES
-from roomcast.adapters.publisher import Publisher
 from roomcast.adapters.wire import EMITTER, RequestType, write_choice
+from roomcast.adapters.wiring import lone_publisher
 from roomcast.server.adapter import BroadcastOptions
 
 __all__ = ["StreamsEmitter", "SyncStreamsEmitter"]
@@ -86,10 +85,10 @@ class StreamsEmitter(AsyncioEmitter):
 
         Raises:
             MissingDependencyError: If redis-py or hiredis is not installed.
-            TypeError: If ``redis`` is neither a URL nor a client of `redis.asyncio`.
-            ValueError: If a number is not positive.
+            TypeError: If ``redis`` is something else.
+            ValueError: If a number is not positive, or a URL is none.
         """
-        publisher = Publisher(broker_of(redis), Counter())
+        publisher = lone_publisher(redis, Counter())
         super().__init__(publisher, StreamsWire(stream_name, stream_count, max_len, default))
 
 
@@ -108,7 +107,7 @@ class SyncStreamsEmitter(BlockingEmitter):
         """Prepare; the connection is made with the first message.
 
         Args:
-            redis: A URL, or a client of redis-py (`redis.Redis`).
+            redis: As for `SyncEmitter`.
             stream_name: As for `RedisStreamsAdapter`.
             stream_count: The same; 1 where the cluster has the official adapter's default.
             max_len: The same.
@@ -116,7 +115,7 @@ class SyncStreamsEmitter(BlockingEmitter):
 
         Raises:
             MissingDependencyError: If redis-py or hiredis is not installed.
-            TypeError: If ``redis`` is neither.
-            ValueError: If a number is not positive.
+            TypeError: If ``redis`` is something else.
+            ValueError: If a number is not positive, or a URL is none.
         """
         super().__init__(redis, lambda: StreamsWire(stream_name, stream_count, max_len, default))
