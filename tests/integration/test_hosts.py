@@ -1,5 +1,6 @@
 """Several hosts behind a balancer that knows nothing: two groups of workers, one broker, official clients with default options."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -22,6 +23,7 @@ from support.balancer import Balancer, balancing
 from support.broker import RunningBroker, missing_broker, running_broker
 from support.crowd_of_clients import crowd
 from support.programs import Program, roomcast, serving
+from support.redis_members import RunningMembers, running_members
 from support.reference import missing_reference
 from support.worker_clients import UNKNOWN, Client, children, wait_until
 
@@ -42,7 +44,8 @@ from roomcast import Limits, RedisAdapter, RedisStreamsAdapter, Server, ShardedR
 kinds = {"classic": RedisAdapter, "sharded": ShardedRedisAdapter, "streams": RedisStreamsAdapter}
 Adapter = kinds[os.environ["KIND"]]
 queue_size = int(os.environ.get("QUEUE_SIZE", 16_000_000))
-adapter = Adapter(os.environ["BROKER"], pass_requests=True, queue_size=queue_size)
+urls = os.environ["BROKER"].split(",")
+adapter = Adapter(urls if urls[1:] else urls[0], pass_requests=True, queue_size=queue_size)
 io = Server(adapter=adapter, limits=Limits(max_http_buffer_size=2_000_000))
 
 @io.event
@@ -79,7 +82,8 @@ def everybody(socket):
 class Hosts(NamedTuple):
     """What runs."""
 
-    broker: RunningBroker
+    brokers: list[RunningBroker]
+    members: RunningMembers | None
     balancer: Balancer
     programs: list[Program]
 
@@ -96,18 +100,28 @@ def folder(tmp_path: Path) -> Path:
 
 @contextmanager
 def two_hosts(
-    folder: Path, kind: str = "classic", workers: int = 2, **settings: str
+    folder: Path,
+    kind: str = "classic",
+    workers: int = 2,
+    members: bool = False,
+    replicas: bool = False,
+    **settings: str,
 ) -> Iterator[Hosts]:
-    """Two groups of processes that have nothing in common but the broker."""
+    """Two groups of processes that have nothing in common but the broker, or the members of a Redis Cluster."""
     command = roomcast("serve", "program:io", "--workers", str(workers), "--port", "0")
     with ExitStack() as stack:
-        broker = stack.enter_context(running_broker())
-        environment = {"BROKER": broker.url, "KIND": kind} | settings
+
+        def start(*options: str) -> RunningBroker:
+            return stack.enter_context(running_broker(*options))
+
+        running = asyncio.run(running_members(start, replicas=replicas)) if members else None
+        brokers = [start()] if running is None else running.masters
+        environment = {"BROKER": ",".join(each.url for each in brokers), "KIND": kind} | settings
         programs = [
             stack.enter_context(serving(*command, cwd=folder, **environment)) for _ in range(2)
         ]
         balancer = stack.enter_context(balancing(*[program.port for program in programs]))
-        yield Hosts(broker, balancer, programs)
+        yield Hosts(brokers, running, balancer, programs)
 
 
 def kill(program: Program) -> None:
@@ -115,12 +129,6 @@ def kill(program: Program) -> None:
     workers = children(program.pid)
     for pid in (program.pid, *workers):
         os.kill(pid, signal.SIGKILL)
-
-
-@pytest.mark.parametrize("kind", [RedisAdapter, ShardedRedisAdapter])
-def test_a_redis_cluster_is_refused(kind):
-    with pytest.raises(UsageError, match="pass_requests needs one broker"):
-        kind(["redis://127.0.0.1:1"], pass_requests=True)
 
 
 @pytest.mark.parametrize("transport", ["", "polling"])
@@ -138,6 +146,61 @@ def test_clients_with_default_options_are_served_without_sticky_connections(
             assert set(pids) & set(children(program.pid))
         state = clients.state
         assert (state["unknown"], state["disconnects"]) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["classic", "sharded", "streams"])
+def test_members_of_a_redis_cluster_are_a_broker_too(folder, kind):
+    with two_hosts(folder, kind, members=True) as hosts:
+        with crowd(hosts.url, CLIENTS, "polling") as clients:
+            pids = clients.ask()
+            assert clients.ask() == pids
+            for program in hosts.programs:
+                assert set(pids) & set(children(program.pid))
+            state = clients.state
+            assert (state["unknown"], state["disconnects"]) == (0, 0)
+        client = Client(hosts.url)
+        started = time.monotonic()
+        for _ in range(8):
+            assert client.request("GET", sid="A" * 28) == (400, UNKNOWN)
+        assert time.monotonic() < started + 10
+        text = "x" * 1_000_000
+        assert client.ask("echo", text) == text
+
+
+def test_without_a_member_of_a_redis_cluster_nothing_hangs(folder):
+    with two_hosts(folder, workers=1, members=True) as hosts:
+        clients = [Client(hosts.url) for _ in range(8)]
+        hosts.brokers[0].kill()
+
+        def statuses(client: Client) -> set[int]:
+            return {client.request("POST", b"3")[0] for _ in range(4)}
+
+        # Nothing hangs, and who is asked at the right host is served.
+        wait_until(lambda: all(statuses(client) <= {200, 503} for client in clients))
+        assert all(200 in statuses(client) for client in clients)
+        hosts.brokers[0].start()
+        wait_until(lambda: all(statuses(client) == {200} for client in clients), 40)
+
+
+@pytest.mark.parametrize("change", ["move", "failover"])
+def test_workers_are_found_where_their_channels_are_now(folder, change):
+    with two_hosts(folder, workers=1, members=True, replicas=change == "failover") as hosts:
+        members = hosts.members
+        assert members is not None
+        clients = [Client(hosts.url) for _ in range(4)]
+        for channel in {f"socket.io-roomcast-worker#{each.sid[-8:]}#" for each in clients}:
+            owner = members.owner(channel)
+            if change == "move":
+                index = members.masters.index(owner)
+                members.move(channel, members.masters[index - 1])
+            else:
+                replica = members.replicas[members.masters.index(owner)]
+                replica.command("CLUSTER", "FAILOVER")
+                wait_until(lambda each=replica: b"role:master" in each.command("INFO"))
+        wait_until(
+            lambda: {each.request("POST", b"3")[0] for each in clients for _ in range(4)} == {200},
+            40,
+        )
 
 
 @pytest.mark.parametrize("transport", ["", "polling"])
@@ -258,11 +321,11 @@ def test_without_the_broker_nothing_hangs_and_with_it_all_is_well_again(folder):
     with two_hosts(folder, workers=1) as hosts:
         client = Client(hosts.url)
         held = http.client.HTTPConnection(client.host, timeout=20)
-        hosts.broker.kill()
+        hosts.brokers[0].kill()
         statuses = {client.request("POST", b"3")[0] for _ in range(4)}
         assert statuses == {200, 503}
         held.close()
-        hosts.broker.start()
+        hosts.brokers[0].start()
 
         def is_well() -> bool:
             line = http.client.HTTPConnection(client.host, timeout=20)
@@ -289,6 +352,6 @@ def test_a_websocket_through_another_host_ends_with_the_broker(folder):
                 break
         else:
             pytest.fail("none was passed on")
-        hosts.broker.kill()
+        hosts.brokers[0].kill()
         with pytest.raises(ConnectionClosed):
             line.recv(timeout=10)

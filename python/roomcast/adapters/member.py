@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from roomcast.adapters.ends import Incoming, Outgoing
 from roomcast.adapters.publisher import Publishing, QueuePolicy
@@ -173,8 +173,8 @@ class Member(EventEmitter, Generic[OutgoingT, IncomingT]):
 class BrokerMember(Member[AnyPublisher, AnySubscriber]):
     """A member over a broker."""
 
-    sharded: ClassVar[bool] = False
-    """Whether sharded channels are what it is for."""
+    sharded: bool = False
+    """Whether it needs sharded channels."""
 
     _redis: Any
     """As for `wired`; to be set before anything else."""

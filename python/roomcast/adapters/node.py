@@ -120,10 +120,18 @@ class BrokerNode(ClusterNode[AnyPublisher, AnySubscriber], BrokerMember):
     """A node over Redis or Valkey."""
 
     def __init__(
-        self, redis: Any, *, requests_timeout: float, queue_size: int, queue_policy: QueuePolicy
+        self,
+        redis: Any,
+        *,
+        requests_timeout: float,
+        queue_size: int,
+        queue_policy: QueuePolicy,
+        pass_requests: bool,
     ) -> None:
         """Prepare; connections are made when the server starts."""
         self._redis = redis
+        if pass_requests:  # on a Redis Cluster over such channels, whatever else it speaks
+            self.sharded = True
         self._way: BrokerWay | None = None
         super().__init__(
             requests_timeout=requests_timeout, queue_size=queue_size, queue_policy=queue_policy

@@ -15,10 +15,15 @@ What becomes of a stream where something fails:
     breaks                         it is back, and till then nobody can be reached
     =============================  =============================================================================================
 
+On a Redis Cluster the channels are sharded ones, whatever else the adapter speaks: the member that has a channel's slot has all who hear
+it, and only it knows at once that nobody does. Where a connection to a member breaks, or the slot of a channel moves, that is so for the
+workers whose channels it concerns.
+
 Who can publish on the broker can speak as any client; that is so with everything that travels there.
 """
 
 import asyncio
+import contextlib
 import logging
 from functools import partial
 from secrets import randbits
@@ -31,7 +36,7 @@ from roomcast.engine.asgi import ASGIApplication, Receive, Scope, Send
 from roomcast.engine.passing import end_all, pass_request, serve_request
 from roomcast.engine.streams import Flag, Stream
 from roomcast.engine.ways import UnreachableError, WorkerLostError
-from roomcast.errors import UsageError
+from roomcast.errors import BrokerError, UsageError
 from roomcast.logs import Once
 
 if TYPE_CHECKING:
@@ -69,16 +74,18 @@ class _Peer:
     """Another worker that there are streams with, or were a moment ago; what carries these.
 
     Attributes:
+        name: The worker.
         channel: What it hears.
         streams: The streams.
         has_spoken: Whether anything has come from it since the last look.
         misses: Looks in vain.
     """
 
-    __slots__ = ("_way", "channel", "has_spoken", "misses", "streams")
+    __slots__ = ("_way", "channel", "has_spoken", "misses", "name", "streams")
 
-    def __init__(self, way: "BrokerWay", channel: bytes) -> None:
+    def __init__(self, way: "BrokerWay", name: str, channel: bytes) -> None:
         self._way = way
+        self.name = name
         self.channel = channel
         self.streams: dict[int, Stream] = {}
         self.has_spoken = True
@@ -104,17 +111,15 @@ class BrokerWay:
         Args:
             node: Has the connections.
             prefix: What the names of all channels begin with.
-            sharded: Whether the channels are sharded ones.
+            sharded: Whether the channels are sharded ones; of a Redis Cluster they are in any case.
 
         Raises:
-            UsageError: If the broker is a Redis Cluster, whose members do not tell who hears a channel elsewhere, or the queue too small.
+            UsageError: If the queue is too small.
         """
-        if isinstance(node.publisher, Publishers):
-            raise UsageError(
-                "pass_requests needs one broker that all nodes are on, not a Redis Cluster"
-            )
         if node.publisher.limit < LEAST_QUEUE:
             raise UsageError(f"pass_requests needs a queue_size of at least {LEAST_QUEUE}")
+        self._has_members = isinstance(node.publisher, Publishers)
+        sharded = sharded or self._has_members
         self._node = node
         self._max_queued = min(MAX_QUEUED, node.publisher.limit // SHARE)
         self._prefix = prefix
@@ -128,6 +133,7 @@ class BrokerWay:
         self._serving: set[asyncio.Task[None]] = set()
         self._stalled: set[Stream] = set()
         self._owed: list[tuple[_Peer, int]] = []
+        self._counting: dict[_Peer, asyncio.Task[None]] = {}
         self._look: asyncio.TimerHandle | None = None
         self._once = Once()
 
@@ -176,25 +182,28 @@ class BrokerWay:
 
     async def pass_on(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a worker of another host serve a request; as `Way.pass_on`."""
-        if not self._works() or self._loop is None:
+        if self._loop is None or not self._works(name):
             raise UnreachableError
         self._node.count("passed_on")
         stream = self._new_stream(name, randbits(ID_BITS), opens=True)
         try:
             await pass_request(stream, scope, receive, send)
         except OSError as error:
-            raise (WorkerLostError if self._works() else UnreachableError) from error
+            raise (WorkerLostError if self._works(name) else UnreachableError) from error
 
     def changed(self) -> None:
         """Learn that a connection to the broker has broken, or is there again."""
-        if self._works():
-            self._pay()
-        else:
-            self._break_all()
+        for peer in self._peers.values():
+            if not self._works(peer.name):
+                _reset_all(peer)
+        self._pay()
 
-    def _works(self) -> bool:
-        """Say whether others hear this worker, and it them."""
-        return self._node.publisher.connected and self._node.subscriber.listening
+    def _works(self, name: str) -> bool:
+        """Say whether another worker hears this one, and it the other."""
+        node, sharded = self._node, self._sharded
+        return node.publisher.reaches(self._channel_of(name), sharded=sharded) and all(
+            node.subscriber.hears(channel, sharded=sharded) for channel in self._channels
+        )
 
     def _break_all(self) -> None:
         """Break all streams: segments may be missing. The others learn it as soon as the broker is back."""
@@ -273,21 +282,39 @@ class BrokerWay:
             return
         if published.exception() is None:
             if not published.result():
-                _end_all(peer)
+                self._look_for(peer)
         elif not flags & (Flag.PING | Flag.PONG):
             # The queue is full, or the connection has broken: there is a hole, and perhaps nothing follows by which the other end finds it.
             stream = peer.streams.get(id)
             if stream is not None:
                 stream.end()
             self._owed.append((peer, id))
-            if self._loop is not None and self._works():
+            if self._loop is not None and self._works(peer.name):
                 self._loop.call_later(PAUSE, self._pay)
 
+    def _look_for(self, peer: _Peer) -> None:
+        """Give a worker up that nobody has heard for, unless its member may not be the one that it listens at."""
+        if not self._has_members:
+            _end_all(peer)
+        elif self._loop is not None and peer not in self._counting:
+            counting = self._counting[peer] = self._loop.create_task(self._count(peer))
+            counting.add_done_callback(lambda _: self._counting.pop(peer, None))
+
+    async def _count(self, peer: _Peer) -> None:
+        """Look whether a worker hears at all: one whose member has become a replica a moment ago hears there, and is not counted."""
+        with contextlib.suppress(BrokerError):
+            if await self._node.publisher.subscribers(peer.channel, sharded=True):
+                return
+        _end_all(peer)
+
     def _pay(self) -> None:
-        """Let other workers know which streams are broken."""
+        """Let other workers know which streams are broken, those that can be reached."""
         owed, self._owed = self._owed, []
         for peer, id in owed:
-            self._publish(peer, Flag.RESET, id, 0, b"")
+            if self._works(peer.name):
+                self._publish(peer, Flag.RESET, id, 0, b"")
+            else:
+                self._owed.append((peer, id))
 
     def _stall(self, stream: Stream) -> None:
         assert self._loop is not None
@@ -320,7 +347,7 @@ class BrokerWay:
     def _peer(self, name: str) -> _Peer:
         peer = self._peers.get(name)
         if peer is None:
-            peer = self._peers[name] = _Peer(self, self._channel_of(name))
+            peer = self._peers[name] = _Peer(self, name, self._channel_of(name))
         return peer
 
     def _channel_of(self, name: str) -> bytes:

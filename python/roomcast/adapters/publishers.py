@@ -74,6 +74,16 @@ class Publishers:
             self._publishers[address].connected for address in self._needed(layout)
         )
 
+    def reaches(self, channel: bytes, *, sharded: bool) -> bool:
+        """Say whether what is published in a channel leaves at once, as far as anybody knows."""
+        layout = self._layout
+        return layout is not None and self._publishers[layout.place(channel, sharded)].connected
+
+    @property
+    def limit(self) -> int:
+        """Bytes that may wait for each member."""
+        return self._how.queue_size
+
     @property
     def size(self) -> int:
         """Bytes that wait, for all members."""

@@ -72,6 +72,7 @@ class RedisAdapter(BrokerNode):
             requests_timeout=requests_timeout,
             queue_size=queue_size,
             queue_policy=queue_policy,
+            pass_requests=pass_requests,
         )
         self.key = key
         if pass_requests:

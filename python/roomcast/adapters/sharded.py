@@ -208,6 +208,7 @@ class ShardedRedisAdapter(BrokerNode):
             requests_timeout=requests_timeout,
             queue_size=queue_size,
             queue_policy=queue_policy,
+            pass_requests=pass_requests,
         )
         self.channel_prefix = channel_prefix
         if pass_requests:

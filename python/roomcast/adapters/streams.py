@@ -312,6 +312,7 @@ class RedisStreamsAdapter(BrokerNode):
             requests_timeout=requests_timeout,
             queue_size=queue_size,
             queue_policy=queue_policy,
+            pass_requests=pass_requests,
         )
         self.stream_name = stream_name
         self.stream_count = stream_count
@@ -329,7 +330,7 @@ class RedisStreamsAdapter(BrokerNode):
 
     def _wired(self, how: Publishing) -> tuple[AnyPublisher, AnySubscriber]:
         self.appender, subscriber, self._place_of = wired_streams(
-            self._redis, self.counters, how, sharded=self._sharded
+            self._redis, self.counters, how, sharded=self._sharded or self.sharded
         )
         return self.appender, subscriber
 

@@ -94,6 +94,10 @@ class Subscriber:
         """Whether every channel is subscribed to, as far as anybody knows."""
         return self._link.working and not self._displaced and not self._awaited
 
+    def hears(self, channel: bytes, *, sharded: bool) -> bool:
+        """Say whether what is published in a channel of this node is heard, as far as anybody knows."""
+        return self.listening
+
     @property
     def since(self) -> float:
         """The loop's time when it last began to listen."""

@@ -56,6 +56,11 @@ class Subscribers:
             self._subscribers[address].listening for address in layout.places(self._sharded)
         )
 
+    def hears(self, channel: bytes, *, sharded: bool) -> bool:
+        """Say whether what is published in a channel of this node is heard, as far as anybody knows."""
+        layout = self._layout
+        return layout is not None and self._subscribers[layout.place(channel, sharded)].listening
+
     @property
     def since(self) -> float:
         """The loop's time when it last began to listen."""
