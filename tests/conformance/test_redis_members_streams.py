@@ -11,6 +11,7 @@ import pytest
 from roomcast.testing import Connect
 from support.broker import missing_broker
 from support.broker_fixtures import NewBroker, NewNode, Node
+from support.ears import Ear
 from support.node_cluster import NodeServer
 from support.official_client import OfficialClients
 from support.redis_members import RunningMembers, running_members, soon
@@ -250,3 +251,72 @@ async def test_clients_come_back_to_whichever_node_of_either_language(
                 assert (state["id"], state["recovered"]) == (ids[number], True)
                 heard = [(await client.next("n"))[0] for _ in range(4)]
                 assert sorted(heard) == [*missed[number], *last]
+
+
+@pytest.mark.parametrize("change", ["move", "failover", "kill"])
+async def test_histories_with_a_node_js_server(
+    brokers: NewBroker, start_node: NewNode, connect: Connect, change: str
+) -> None:
+    members = await running_members(brokers, replicas=change != "move")
+    nodes = await started(start_node, members, recovers=False)
+    histories = Histories(*nodes)
+    await histories.connect(connect)
+    async with NodeServer(",".join(members.urls), "streams") as far, OfficialClients() as clients:
+        clients.url = far.url
+        there = await clients.connect()
+        here = Ear(await connect(nodes[0][0]))
+        await soon(lambda: readers(members) == 3)
+        told = 0
+
+        def heard_there(event: str) -> list[int]:
+            return [args[0] for name, *args in there.record if name == event]
+
+        def follows() -> bool:
+            ends = (heard_there("n0"), heard_there("n1"))
+            return all(each and each[-1] >= histories.sent - 100 for each in ends)
+
+        async def tell(stop: asyncio.Event) -> None:
+            nonlocal told
+            while not stop.is_set():
+                await far.call("emit", "n", told)
+                told += 1
+                await asyncio.sleep(0.005)
+
+        stop = asyncio.Event()
+        telling = asyncio.create_task(tell(stop))
+        async with histories.load():
+            await histories.go_on()
+            await soon(lambda: follows() and here.heard)
+            owner = members.owner(STREAM)
+            if change == "move":
+                target = next(each for each in members.masters if each is not owner)
+                members.begin_move(STREAM, target)
+                await asyncio.sleep(0.1)
+                members.move_key(STREAM, target)
+                await histories.go_on()
+                members.end_move(STREAM, target)
+            else:
+                replica = members.replicas[members.masters.index(owner)]
+                if change == "kill":
+                    owner.kill()
+                else:
+                    replica.command("CLUSTER", "FAILOVER")
+                await soon(lambda: b"role:master" in replica.command("INFO", "replication"))
+            before, until = told, len(here.heard)
+            await histories.go_on()
+            await soon(follows)
+            await soon(lambda: here.heard[-1] > before and len(here.heard) > until + 10)
+        stop.set()
+        await telling
+        await far.call("emit", "n", told)
+        await soon(lambda: here.heard[-1] == told)
+        await soon(lambda: heard_there("n0")[-1] == heard_there("n1")[-1] == histories.sent - 1)
+        for event in ("n0", "n1"):
+            numbers = heard_there(event)
+            assert numbers == sorted({*numbers})
+            # Of what a master has not replicated before it dies nobody can tell.
+            assert change == "kill" or len(numbers) == histories.sent
+        # What the other server sends while its member is gone it may lose, and after that it may send out of order.
+        assert len({*here.heard}) == len(here.heard)
+    if change != "kill":
+        histories.assert_whole()
