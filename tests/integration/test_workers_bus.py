@@ -12,7 +12,7 @@ import pytest
 
 from integration.conftest import eventually
 from roomcast import Server, WorkersAdapter
-from roomcast.adapters.frames import HEAD, MAX_NAME, VERSION, Kind, frame
+from roomcast.adapters.bus_frames import HEAD, MAX_NAME, VERSION, Kind, frame
 from roomcast.errors import UsageError
 from roomcast.testing import Connect, Manager
 from roomcast.testing.pytest import Connector

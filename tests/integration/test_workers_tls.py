@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 import roomcast
+from roomcast.engine.ways import NAME_LENGTH
 from support.crowd_of_clients import crowd
 from support.reference import missing_reference
 from support.worker_clients import Client, children, wait_until
@@ -159,7 +160,8 @@ def serving(authority: trustme.CA, folder: Path, *options: str) -> Iterator[Serv
 def names(folder: Path) -> list[str]:
     """Return the workers that can be passed to: those that have had a request."""
     directory = folder / "workers"
-    return os.listdir(directory) if directory.exists() else []
+    found = os.listdir(directory) if directory.exists() else []
+    return [name for name in found if len(name) == NAME_LENGTH]  # those of the bus have a prefix
 
 
 def visit(port: int, context: ssl.SSLContext) -> None:

@@ -36,6 +36,9 @@ class FakePublisher:
         self.asked.append((message, future))
         return future
 
+    def reaches(self, channel: bytes, *, sharded: bool) -> bool:
+        return self.connected
+
     def segments(self) -> list[tuple[int, int]]:
         """Return flags and sizes of what was to be published."""
         read = [read_segment(message) for message, _ in self.asked]
@@ -50,6 +53,9 @@ class FakePublisher:
 
 class FakeSubscriber:
     listening = True
+
+    def hears(self, channel: bytes, *, sharded: bool) -> bool:
+        return self.listening
 
     def add(self, *_: object, **__: object) -> None:
         return

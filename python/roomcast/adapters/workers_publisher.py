@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from roomcast.adapters.frames import VERSION, Kind, frame
+from roomcast.adapters.bus_frames import VERSION, Kind, frame
 from roomcast.adapters.publisher import BATCH_SIZE, ENTRY_SIZE, Publishing
 from roomcast.engine.directory import Directory
 

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from roomcast.adapters.bus_frames import VERSION, Frame, FrameError, Frames, Kind
 from roomcast.adapters.ends import NONE, Handler, Handlers
-from roomcast.adapters.frames import VERSION, Frame, FrameError, Frames, Kind
 from roomcast.adapters.workers_publisher import WorkersPublisher
 from roomcast.engine.directory import Directory, is_own
 from roomcast.engine.ways import NAME, NAME_BYTES
