@@ -12,6 +12,7 @@ from roomcast.testing import Connect
 from support.broker import missing_broker
 from support.broker_fixtures import NewBroker, NewNode, Node
 from support.ears import Ear
+from support.harm import FULL
 from support.node_cluster import NodeServer
 from support.official_client import OfficialClients
 from support.redis_members import RunningMembers, running_members, soon
@@ -22,12 +23,12 @@ _MISSING: Final = missing_reference() or missing_broker()
 
 pytestmark = [
     pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING)),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
 ]
 
 STREAM: Final = "socket.io"
 
-MOVES: Final = 6
+MOVES: Final = 60 if FULL else 6
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ connection broke is looked for at the one that has the stream then.
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from typing import Any
 
 from roomcast.adapters.appender import Appender
 from roomcast.adapters.line import Line
@@ -44,6 +45,9 @@ class Appenders(Publishers):
 
     def _needed(self, layout: Layout) -> Collection[Address]:
         return {*super()._needed(layout), layout.home, *map(layout.owner, self._streams)}
+
+    def _routes(self, layout: Layout) -> tuple[Any, ...]:
+        return (*super()._routes(layout), [*map(layout.owner, self._streams)])
 
     def _new(self, address: Address | None) -> Appender:
         def is_detour(stream: bytes) -> bool:

@@ -13,7 +13,7 @@ as lost: receivers find the gap by the sequence numbers (`gaps.py`). Entries of 
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
@@ -194,9 +194,9 @@ class Publisher:
         return self._limit
 
     @property
-    def refused(self) -> bool:
-        """Whether there are commands that another member has to take."""
-        return bool(self._refused)
+    def refused(self) -> Sequence[Entry]:
+        """The commands that another member has to take."""
+        return self._refused
 
     def start(self) -> None:
         """Connect, now and whenever that is needed, in the running event loop."""

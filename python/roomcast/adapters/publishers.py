@@ -2,7 +2,7 @@
 
 The order of a channel is kept, whoever has it, and that of a stream. Where one has moved, nobody sends anything for a moment: until all
 members have said what they have taken. What they have refused, and what waits, is then sorted anew. A member that refuses a command has
-not obeyed it, so nothing arrives twice. Those who are to hear a message have lost their subscriptions with the channel, too; so the
+not obeyed it, so nothing arrives twice. Where a channel has moved, those who are to hear it have lost their subscriptions, too; so the
 publishers rest before they go on, as after a new connection.
 
 What somebody waits for is asked again where a member refuses it, in no order.
@@ -28,6 +28,9 @@ from roomcast.adapters.slots import Address, Layout, key_of
 from roomcast.errors import BrokerError
 
 __all__ = ["Publishers"]
+
+PUBLISHING: Final = (b"PUBLISH", b"SPUBLISH")
+"""Commands whose messages only those get who hear at that moment."""
 
 MAX_REFUSALS: Final = 16
 """Members that refuse a question because another one has what it is about, until it has failed."""
@@ -217,6 +220,20 @@ class Publishers:
 
         return redirect
 
+    def _routes(self, layout: Layout) -> tuple[Any, ...]:
+        """Return what is the same in two layouts if everything whose order counts has the same place."""
+        return self._channel_routes(layout)
+
+    def _channel_routes(self, layout: Layout) -> tuple[Any, ...]:
+        return layout.home, layout.owners if self._sharded else ()
+
+    def _moves_channels(self, last: Layout, layout: Layout) -> bool:
+        """Say whether channels have moved, as far as anybody knows."""
+        if self._channel_routes(last) != self._channel_routes(layout):
+            return True
+        refused = [entry for each in self._publishers.values() for entry in each.refused]
+        return any(words_of(command)[0] in PUBLISHING for command, _ in refused)
+
     def _failing(self) -> list[Address]:
         return [address for address, each in self._publishers.items() if not each.connected]
 
@@ -227,18 +244,26 @@ class Publishers:
             if address not in publishers:
                 publishers[address] = self._new(address)
                 publishers[address].start()
-        detours = dict(self._members.detours)
-        moves = not layout.routes_as(self._layout) or detours != self._detours
-        if moves or any(each.refused for each in publishers.values()):
+        last = self._layout
+        detours = {
+            key: address for key, address in self._members.detours.items() if address in publishers
+        }
+        if (
+            last is None
+            or self._routes(last) != self._routes(layout)
+            or detours != self._detours
+            or any(each.refused for each in publishers.values())
+        ):
             everybody = [self._early, *publishers.values()]
             await asyncio.gather(*(each.pause() for each in everybody))
+            rest = self._members.late if last is None else self._moves_channels(last, layout)
             entries = [entry for each in everybody for entry in each.take_back()]
-            rest = self._members.late or self._layout is not None
             self._layout, self._detours = layout, detours
             for entry in entries:
                 self._put(entry, key_of(words_of(entry[0])))
             for each in everybody:
                 each.resume(rest=rest)
+        self._layout = layout
         gone = publishers.keys() - {*layout.masters, *layout.replicas}
         for address in gone:
             await publishers.pop(address).close()
