@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import pytest
 
+from roomcast.adapters.slots import slot_of
 from roomcast.testing import Connect
-from support.broker import missing_broker
+from support.broker import RunningBroker, missing_broker
 from support.broker_fixtures import NewBroker, NewNode, Node
 from support.ears import Ear
 from support.harm import FULL
@@ -27,6 +28,8 @@ pytestmark = [
 ]
 
 STREAM: Final = "socket.io"
+
+ROUNDS: Final = 20 if FULL else 3
 
 MOVES: Final = 60 if FULL else 6
 
@@ -104,6 +107,12 @@ async def started(
     nodes = await start_node(members.urls, **options), await start_node(members.urls, **options)
     await eventually(lambda: sound(*nodes))
     return nodes
+
+
+def has_taken_over(members: RunningMembers, replica: RunningBroker, master: RunningBroker) -> bool:
+    """Say whether a replica has taken its master's place, and tell it to; one that is still behind refuses."""
+    replica.command("CLUSTER", "FAILOVER")
+    return (replica, master) in members.pairs
 
 
 recovering = pytest.mark.parametrize("recovers", [False, True])
@@ -193,6 +202,35 @@ async def test_replica_takes_the_place_of_the_member_with_the_stream(
         assert adapter.counters["trimmed"] == 0
     if harm == "failover":
         histories.assert_whole()
+
+
+@recovering
+async def test_histories_over_moves_failovers_and_lines_that_break(
+    brokers: NewBroker, start_node: NewNode, connect: Connect, recovers: bool
+) -> None:
+    members = await running_members(brokers, replicas=True)
+    nodes = await started(start_node, members, recovers=recovers)
+    histories = Histories(*nodes)
+    await histories.connect(connect)
+    randomly = random.Random(20)
+    async with histories.load():
+        for change in ("failover", "move", "cut") * ROUNDS:
+            await histories.go_on()
+            masters = [master for master, _ in members.pairs]
+            match change:
+                case "failover":
+                    master, replica = randomly.choice(members.pairs)
+                    await soon(lambda pair=(replica, master): has_taken_over(members, *pair))
+                case "move":
+                    owner = next(each for each in masters if members.has(each, STREAM))
+                    members.moved[slot_of(STREAM.encode())] = owner
+                    members.move(STREAM, randomly.choice([m for m in masters if m is not owner]))
+                case _:
+                    for master in masters:
+                        for kind in ("normal", "pubsub"):
+                            master.command("CLIENT", "KILL", "TYPE", kind)
+            await soon(lambda: sound(*nodes))
+    histories.assert_whole()
 
 
 async def test_clients_come_back_to_whichever_node_of_either_language(

@@ -59,6 +59,14 @@ class RunningMembers:
         self.move_key(channel, target)
         self.end_move(channel, target)
 
+    @property
+    def pairs(self) -> list[tuple[RunningBroker, RunningBroker]]:
+        """Each master of this moment with its replica."""
+        return [
+            (first, second) if is_master(first) else (second, first)
+            for first, second in zip(self.masters, self.replicas, strict=True)
+        ]
+
     def begin_move(self, key: str, target: RunningBroker) -> None:
         """Let a slot be on its way: keys that are not there any more are asked for at the target."""
         slot, source = str(slot_of(key.encode())), self.owner(key)
@@ -81,6 +89,10 @@ class RunningMembers:
         for member in (target, source, *self.masters):
             member.command("CLUSTER", "SETSLOT", str(slot), "NODE", id)
         self.moved[slot] = target
+
+
+def is_master(member: RunningBroker) -> bool:
+    return b"role:master" in member.command("INFO", "replication")
 
 
 async def running_members(brokers: NewBroker, *, replicas: bool = False) -> RunningMembers:
