@@ -147,14 +147,10 @@ def serving(authority: trustme.CA, folder: Path, *options: str) -> Iterator[Serv
         wait_until(lambda: len(names(folder)) == WORKERS or visit(port, context))
         url = f"https://127.0.0.1:{port}"
         yield Served(url, folder, process.pid, context, str(folder / "authority"))
-        process.send_signal(signal.SIGTERM)
-        process.wait(15)
     finally:
-        if process.poll() is None:
-            for pid in children(process.pid):
-                os.kill(pid, signal.SIGKILL)
-            process.kill()
-            process.wait()
+        for pid in (process.pid, *children(process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
 
 
 def names(folder: Path) -> list[str]:
@@ -183,9 +179,11 @@ def relayed(served: Served) -> Iterator[tuple[Client, ClientConnection]]:
             client = Client(served.url, served.context)
             owner = client.ask("who")
             address = f"wss://{client.host}/socket.io/?EIO=4&transport=websocket&sid={client.sid}"
-            line = stack.enter_context(connect(address, max_size=None, ssl=served.context))
+            line = stack.enter_context(
+                connect(address, max_size=None, ssl=served.context, close_timeout=1)
+            )
             line.send("2probe")
-            assert line.recv() == "3probe"
+            assert line.recv(timeout=20) == "3probe"
             line.send("5")
             arrived = int((served.folder / f"arrived-{client.sid}").read_text())
             if arrived != owner:
@@ -245,16 +243,16 @@ def test_a_websocket_is_relayed_both_ways(served):
             line.send('451-1["echo",{"_placeholder":true,"num":0}]')
             data = os.urandom(size)
             line.send(data)
-            assert line.recv() == '461-1[{"_placeholder":true,"num":0}]'
-            assert line.recv() == data
+            assert line.recv(timeout=20) == '461-1[{"_placeholder":true,"num":0}]'
+            assert line.recv(timeout=20) == data
             line.send(f'420["length","{"é" * (size // 2)}"]')
-            assert line.recv() == f"430[{size // 2}]"
+            assert line.recv(timeout=20) == f"430[{size // 2}]"
 
 
 def test_a_websocket_that_does_not_read_is_closed_by_its_owner(served):
     with relayed(served) as (client, line):
         line.send('420["who"]')
-        owner = json.loads(line.recv()[3:])[0]
+        owner = json.loads(line.recv(timeout=20)[3:])[0]
         (relay,) = set(children(served.pid)) - {owner}
         before = memory(relay), memory(owner)
         line.send('42["flood",2000]')  # 100 MB
@@ -271,7 +269,7 @@ def test_a_websocket_that_does_not_read_is_closed_by_its_owner(served):
 def test_a_websocket_that_reads_slowly_holds_its_owner_back(served):
     with relayed(served) as (_, line):
         line.send('420["who"]')
-        owner = json.loads(line.recv()[3:])[0]
+        owner = json.loads(line.recv(timeout=20)[3:])[0]
         (relay,) = set(children(served.pid)) - {owner}
         before = memory(relay), memory(owner)
         line.send('42["pour",400]')  # 20 MB

@@ -24,8 +24,8 @@ from roomcast.engine.visits import Visits
 
 __all__ = ["Exchanges"]
 
-Visit: TypeAlias = tuple[Polling, bool, Sequence[Header]]
-"""Whom a usual request is for, whether it is a GET or else a POST, and the headers that let its page read the answer."""
+Visit: TypeAlias = tuple[str, bool, Sequence[Header]]
+"""The id of a usual request, whether it is a GET or else a POST, and the headers that let its page read the answer."""
 
 OCTET_STREAM: Final = "application/octet-stream"
 """The one content type that is refused: protocol 4 sends binary data as base64."""
@@ -70,21 +70,21 @@ class Exchanges:
         self._visits = Visits(options)
 
     def usual(self, scope: Scope) -> Visit | None:
-        """Return whom a request is for that needs no other checks; ``None`` for one that does."""
-        if self._answers.depend_on_requests:
-            return None
-        read = self._visits.read(scope)
-        if read is None:
-            return None
-        sid, is_get, headers = read
+        """Return what is to be known of a request that needs no other checks; ``None`` for one that does."""
+        return None if self._answers.depend_on_requests else self._visits.read(scope)
+
+    def polling_of(self, sid: str) -> Polling | None:
+        """Return the polling of a connection; ``None`` if there is none here, or it is on something else."""
         connection = self._find(sid)
         if connection is None or not isinstance(connection.transport, Polling):
             return None
-        return connection.transport, is_get, headers
+        return connection.transport
 
-    async def serve_usual(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve_usual(
+        self, polling: Polling, visit: Visit, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Serve a request that `usual` knows, without ever making an object of it."""
-        polling, is_get, added = visit
+        _, is_get, added = visit
         outcome: Payload | int | None
         if not is_get:
             outcome = await _take_post(polling, receive, self._limit, self._loop())

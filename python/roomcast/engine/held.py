@@ -19,13 +19,13 @@ import logging
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import copy_context
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from roomcast.engine.asgi import Receive
 from roomcast.engine.polling import Polling
 from roomcast.engine.waiting import Either
 
-__all__ = ["HeldPoll", "Payload", "PlainPoll"]
+__all__ = ["Answerer", "HeldPoll", "Payload", "PlainPoll"]
 
 Payload: TypeAlias = tuple[bytes, bool]
 """A payload, and whether it may be compressed."""
@@ -34,6 +34,16 @@ Answering: TypeAlias = Callable[[Payload], Coroutine[Any, Any, None] | bool]
 """Answers with a payload, or returns what does so; ``False`` where more has to be known of the request."""
 
 log = logging.getLogger("roomcast.engine")
+
+
+class Answerer(Protocol):
+    """What answers a GET that is held: polling, or another worker."""
+
+    def on_poll(self, poll: "PlainPoll", /) -> None:
+        """Learn of the GET."""
+
+    def on_poll_gone(self, poll: "PlainPoll", /) -> None:
+        """Learn that its line is lost."""
 
 
 class HeldPoll(Either):
@@ -85,7 +95,7 @@ class PlainPoll:
         self._ended = False
         self._left: Payload | int | Awaitable[None] | None = 400
 
-    async def hold(self, polling: Polling, receive: Receive) -> Payload | int | None:
+    async def hold(self, polling: Answerer, receive: Receive) -> Payload | int | None:
         """Wait until it is answered; return as `HeldPoll.hold`, or ``None`` if all is sent."""
         polling.on_poll(self)
         task = self._task = asyncio.current_task(self._loop)

@@ -14,8 +14,9 @@ from roomcast.engine.frames import (
     unpack_message,
     unpack_scope,
 )
+from roomcast.engine.held import Payload, PlainPoll
 from roomcast.engine.http import answer
-from roomcast.engine.senders import write_whole
+from roomcast.engine.senders import may_send_anywhere, write_whole
 from roomcast.engine.streams import Stream
 from roomcast.engine.waiting import Either
 
@@ -140,6 +141,7 @@ async def _exchange(stream: Stream, receive: Receive, send: Send) -> None:
         OSError: If the other worker is gone before that.
         ValueError: If it answers what is no answer.
     """
+    frame: bytes | None = None
     answered = Either(stream.loop)
     stream.tell(answered.tell)
     # It may answer before it has the whole body, as to one that is too large.
@@ -149,12 +151,54 @@ async def _exchange(stream: Stream, receive: Receive, send: Send) -> None:
         stream.write(pack_message(message))
         if stream.is_full:
             await answered.or_(_drained(stream))
-    frame = stream.next()
+        if not message.get("more_body") and not answered.told and may_send_anywhere(send):
+            asking = _Asking(stream, send)
+            is_answered = await PlainPoll(stream.loop, asking.answer).hold(asking, receive) is None
+            if is_answered or asking.has_left:
+                return
+            frame = asking.frame
+            break
+    else:
+        frame = stream.next()
     if frame is None:
         raise ConnectionResetError
     status, headers, body = unpack_answer(frame)
     if status != 200 or not write_whole(send, headers, body):
         await answer(send, status, headers, body)
+
+
+class _Asking:
+    """What answers a request whose body is all there, as soon as the answer comes in, where ``send`` may be called from anywhere.
+
+    Attributes:
+        frame: An answer that the task of the request has to send; ``None`` if there is none, as the other worker is gone.
+        has_left: Whether the client is gone before.
+    """
+
+    __slots__ = ("_send", "_stream", "frame", "has_left")
+
+    def __init__(self, stream: Stream, send: Send) -> None:
+        self._stream = stream
+        self._send = send
+        self.frame: bytes | None = None
+        self.has_left = False
+
+    def on_poll(self, poll: PlainPoll) -> None:
+        self._stream.tell(lambda: poll.answer(b""))
+
+    def on_poll_gone(self, poll: PlainPoll) -> None:
+        self.has_left = True
+
+    def answer(self, _: Payload) -> bool:
+        """Answer, if that can be done here."""
+        frame = self._stream.next()
+        if frame is None:
+            return False
+        status, headers, body = unpack_answer(frame)
+        if status == 200 and write_whole(self._send, headers, body):
+            return True
+        self.frame = frame
+        return False
 
 
 async def _drained(stream: Stream) -> None:

@@ -228,11 +228,20 @@ class Engine(EventEmitter):
         if is_http and not self._middlewares:
             visit = self._exchanges.usual(scope)
             if visit is not None:
-                await self._exchanges.serve_usual(visit, scope, receive, send)
-                return
+                polling = self._exchanges.polling_of(visit[0])
+                if polling is not None:
+                    await self._exchanges.serve_usual(polling, visit, scope, receive, send)
+                    return
+                owner = None if may_pass is None else self._owner_of(may_pass, visit[0])
+                if owner is not None:
+                    await self._pass_on(owner, scope, None, receive, send)
+                    return
         request = Request.from_scope(scope, self.options.trusted_proxies)
-        if may_pass is not None and await self._passed_on(may_pass, scope, request, receive, send):
-            return
+        if may_pass is not None and head_limit(request, self.options.limits) is None:
+            owner = self._owner_of(may_pass, request.query.get("sid", ""))
+            if owner is not None:
+                await self._pass_on(owner, scope, request, receive, send)
+                return
         if is_http:
             await self._serve_http(scope, request, receive, send)
         elif (await receive())["type"] == "websocket.connect":  # the client may be gone before it
@@ -410,23 +419,29 @@ class Engine(EventEmitter):
         allowed = self.options.allow_request(request)
         return bool(await allowed if isawaitable(allowed) else allowed)
 
-    async def _passed_on(
-        self, workers: Workers, scope: Scope, request: Request, receive: Receive, send: Send
-    ) -> bool:
-        """Let another worker serve a request that is for a session of its; say whether it was for one."""
-        sid = request.query.get("sid", "")
-        if not sid or self._find(sid) is not None:
-            return False
-        owner = workers.owner_of(sid)
-        if owner is None or head_limit(request, self.options.limits) is not None:
-            return False
+    def _owner_of(self, workers: Workers, sid: str) -> tuple[Way, str] | None:
+        """Return the other worker that has a session, and the way there; ``None`` where it is here, or nobody has it."""
+        return None if not sid or self._find(sid) is not None else workers.owner_of(sid)
+
+    async def _pass_on(
+        self,
+        owner: tuple[Way, str],
+        scope: Scope,
+        request: Request | None,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Let another worker serve a request that is for a session of its."""
+        assert self._workers is not None
         try:
-            await workers.pass_on(owner, scope, receive, send)
+            await self._workers.pass_on(owner, scope, receive, send)
         except (WorkerLostError, UnreachableError) as error:
+            if request is None:
+                request = Request.from_scope(scope, self.options.trusted_proxies)
+            sid = request.query["sid"]
             refused = unknown_sid(sid) if isinstance(error, WorkerLostError) else 503
             await self._refused(request, refused)
             await self._refuse(scope, send, request, refused)
-        return True
 
     async def _refuse(
         self, scope: Scope, send: Send, request: Request, refused: Refusal | int

@@ -146,6 +146,8 @@ class Trunk:
         self._is_scheduled = False
         if self._ended:
             return
+        if self._scheduled:
+            self._schedule()
         if self._out and not self._is_stuck:
             self._write()
         if self._closing and not self._streams and not self._out:
