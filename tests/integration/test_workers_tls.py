@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -148,8 +148,9 @@ def serving(authority: trustme.CA, folder: Path, *options: str) -> Iterator[Serv
         url = f"https://127.0.0.1:{port}"
         yield Served(url, folder, process.pid, context, str(folder / "authority"))
     finally:
-        for pid in (process.pid, *children(process.pid)):
-            os.kill(pid, signal.SIGKILL)
+        for pid in (*children(process.pid), process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 
@@ -291,3 +292,17 @@ def client_of(pid: int, served: Served) -> Client:
         client = Client(served.url, served.context)
         if client.ask("who") == pid:
             return client
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_workers_end_while_a_websocket_is_relayed(authority, tmp_path, loop):
+    """A client that reads is told and gone; one that does not is waited for by the loop's own end of TLS, half a minute."""
+    with (
+        serving(authority, tmp_path, "--loop", loop, "--ws", "websockets-sansio") as served,
+        relayed(served) as (_, line),
+    ):
+        os.kill(served.pid, signal.SIGTERM)
+        wait_until(lambda: not children(served.pid))
+        with suppress(ConnectionClosed):
+            for _ in line:  # until it is closed
+                pass
