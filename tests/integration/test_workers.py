@@ -22,7 +22,7 @@ from roomcast.errors import UsageError
 from support.crowd_of_clients import crowd
 from support.programs import roomcast, run_roomcast, serving
 from support.reference import missing_reference
-from support.worker_clients import UNKNOWN, Client, children, wait_until
+from support.worker_clients import UNKNOWN, Client, children, started, wait_until
 
 CLIENTS = int(os.environ.get("ROOMCAST_WORKER_CLIENTS", "100"))
 """How many clients come; ``ROOMCAST_WORKER_CLIENTS=1000`` is the crowd that the documentation speaks of."""
@@ -95,7 +95,7 @@ def on_uvicorn(folder: Path, *options: str) -> Iterator[tuple[str, int]]:
     environment = os.environ | {"ROOMCAST_WORKERS": str(folder / "workers")}
     process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: answers(port))
+        wait_until(lambda: started(folder / "workers") == WORKERS and answers(port))
         yield f"http://127.0.0.1:{port}", process.pid
         process.send_signal(signal.SIGTERM)
         process.wait(15)

@@ -16,7 +16,7 @@ import pytest
 import roomcast
 from integration.conftest import eventually
 from support.programs import Program, roomcast as command, serving
-from support.worker_clients import children
+from support.worker_clients import children, started
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_factories=["uvloop"])]
 
@@ -143,6 +143,7 @@ async def on_uvicorn(folder: Path) -> AsyncIterator[tuple[str, int]]:
         env=os.environ | {"ROOMCAST_WORKERS": str(folder / "workers")},
     )
     try:
+        await eventually(lambda: started(folder / "workers") == WORKERS, seconds=20)
         await eventually(lambda: _answers(port), seconds=20)
         yield f"http://127.0.0.1:{port}", process.pid
     finally:

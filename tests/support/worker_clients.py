@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["UNKNOWN", "Client", "children", "wait_until"]
+__all__ = ["UNKNOWN", "Client", "children", "started", "wait_until"]
 
 
 def wait_until(done: Callable[[], object], seconds: float = 15) -> None:
@@ -15,6 +15,11 @@ def wait_until(done: Callable[[], object], seconds: float = 15) -> None:
     while not done():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def started(directory: Path) -> int:
+    """Return how many workers serve, by what they have in their directory: with fewer than all, one may have all the clients."""
+    return len(list(directory.glob("bus-*")))
 
 
 def children(pid: int) -> list[int]:
