@@ -6,6 +6,7 @@ import tracemalloc
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import msgpack
@@ -387,3 +388,43 @@ def test_a_closed_decoder_takes_nothing():
 def test_other_buffers_are_read_from_a_place():
     message = encode(1)
     assert Decoder().feed(memoryview(b"4" + message), 1).data == ["x", 1]
+
+
+ALIKE = [
+    letter * length + end
+    for letter in ("a", "\0", "é", "語", "🎉")
+    for length in (0, 1, 2, 3, 5, 7, 8, 9, 14, 15, 16, 17, 24, 25, 63, 64, 65)
+    for end in ("", "b", "\0", "é", "é\0")
+]
+"""Texts of which many begin or end alike, on both sides of every length at which the reader does something else."""
+
+
+def test_strings_that_come_again_are_those_that_have_come():
+    random = Random(1)
+    for _ in range(
+        4
+    ):  # a value is made at first, kept then, and found afterwards; keys are kept at once
+        texts = random.sample(ALIKE, len(ALIKE))
+        values = [texts, dict(zip(texts, reversed(texts), strict=True))]
+        assert carried(values) == values
+
+
+def test_strings_that_push_each_other_out_stay_themselves():
+    random = Random(2)
+    texts = [f"{number:x}{random.choice(ALIKE)}" for number in range(20_000)]
+    for _ in range(3):
+        random.shuffle(texts)
+        values = [texts, {text: text for text in texts}]
+        assert carried(values) == values
+
+
+def test_a_short_value_that_comes_again_is_not_made_again():
+    def value(text: str) -> Any:
+        return carried([text])[0]
+
+    for text in ("status", "fifteen letters", "café"):
+        assert value(text) == value(text) == text
+        assert value(text) is value(text)
+    token = "0123456789abcdef"  # so long a value is in memory only as long as somebody has it
+    assert [value(token) == token for _ in range(4)] == [True] * 4
+    assert value(token) is not value(token)

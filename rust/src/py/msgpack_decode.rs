@@ -23,6 +23,29 @@ enum Style<'a, 'py> {
     Library(&'a Bound<'py, PyType>),
 }
 
+/// An exception behind a pointer: a result of an object or one is returned in registers.
+pub(super) struct Raised(Box<PyErr>);
+
+impl From<PyErr> for Raised {
+    #[cold]
+    fn from(error: PyErr) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<PacketError> for Raised {
+    #[cold]
+    fn from(error: PacketError) -> Self {
+        PyErr::from(error).into()
+    }
+}
+
+impl From<Raised> for PyErr {
+    fn from(error: Raised) -> Self {
+        *error.0
+    }
+}
+
 /// Makes the objects of one packet.
 pub(super) struct PyBuilder<'a, 'py> {
     pub(super) py: Python<'py>,
@@ -76,13 +99,13 @@ impl<'a, 'py> PyBuilder<'a, 'py> {
     }
 }
 
-fn refused(offset: usize) -> PyErr {
+fn refused(offset: usize) -> Raised {
     PacketError::new(PacketErrorKind::InvalidMsgpack, offset).into()
 }
 
 impl<'py> Builder for PyBuilder<'_, 'py> {
     type Value = Bound<'py, PyAny>;
-    type Error = PyErr;
+    type Error = Raised;
 
     fn nil(&mut self) -> Self::Value {
         self.py.None().into_bound(self.py)
@@ -93,43 +116,43 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
     }
 
     #[inline]
-    fn integer(&mut self, value: i64) -> PyResult<Self::Value> {
+    fn integer(&mut self, value: i64) -> Result<Self::Value, Raised> {
         let Ok(integer) = value.into_pyobject(self.py);
         Ok(integer.into_any())
     }
 
-    fn unsigned(&mut self, value: u64) -> PyResult<Self::Value> {
+    fn unsigned(&mut self, value: u64) -> Result<Self::Value, Raised> {
         let Ok(integer) = value.into_pyobject(self.py);
         Ok(integer.into_any())
     }
 
-    fn float(&mut self, value: f64) -> PyResult<Self::Value> {
+    fn float(&mut self, value: f64) -> Result<Self::Value, Raised> {
         Ok(PyFloat::new(self.py, value).into_any())
     }
 
     #[inline]
-    fn string(&mut self, text: Text<'_>) -> PyResult<Self::Value> {
+    fn string(&mut self, text: Text<'_>) -> Result<Self::Value, Raised> {
         if self.expects_event {
             self.expects_event = false;
             return self.key(text);
         }
-        Ok(buffers::new_text(self.py, text.text, text.ascii)?.into_any())
+        Ok(self.keys.value(text.text, text.ascii)?.into_any())
     }
 
     #[inline]
-    fn ascii_string(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
+    fn ascii_string(&mut self, bytes: &[u8]) -> Result<Self::Value, Raised> {
         if self.expects_event {
             self.expects_event = false;
             return self.ascii_key(bytes);
         }
-        Ok(buffers::new_ascii_string(self.py, bytes)?.into_any())
+        Ok(self.keys.ascii_value(bytes)?.into_any())
     }
 
     fn lone_surrogate(&mut self) {
         self.has_lone_surrogate = true;
     }
 
-    fn binary(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
+    fn binary(&mut self, bytes: &[u8]) -> Result<Self::Value, Raised> {
         Ok(PyBytes::new(self.py, bytes).into_any())
     }
 
@@ -139,7 +162,7 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
         data: &[u8],
         fixed: bool,
         offset: usize,
-    ) -> PyResult<Self::Value> {
+    ) -> Result<Self::Value, Raised> {
         static DATE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         static TIMESTAMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         if let Style::Library(class) = self.style {
@@ -148,32 +171,32 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
             }
             // Of the class, so that a function is not bound to the packet.
             let hook = class.getattr(pyo3::intern!(self.py, "ext_hook"))?;
-            return hook.call1((code, PyBytes::new(self.py, data)));
+            return Ok(hook.call1((code, PyBytes::new(self.py, data)))?);
         }
-        match Extension::new(code, data, fixed) {
-            Extension::Undefined => Ok(self.nil()),
-            Extension::Date(milliseconds) => self.date(&DATE, "date", (milliseconds,), offset),
+        Ok(match Extension::new(code, data, fixed) {
+            Extension::Undefined => self.nil(),
+            Extension::Date(milliseconds) => self.date(&DATE, "date", (milliseconds,), offset)?,
             Extension::Timestamp(seconds, nanoseconds) => {
-                self.date(&TIMESTAMP, "timestamp", (seconds, nanoseconds), offset)
+                self.date(&TIMESTAMP, "timestamp", (seconds, nanoseconds), offset)?
             }
-            Extension::Binary(bytes) => self.binary(bytes),
+            Extension::Binary(bytes) => self.binary(bytes)?,
             Extension::Other(code, data) => {
-                ext_class(self.py)?.call1((code, PyBytes::new(self.py, data)))
+                ext_class(self.py)?.call1((code, PyBytes::new(self.py, data)))?
             }
-        }
+        })
     }
 
     #[inline]
-    fn key(&mut self, text: Text<'_>) -> PyResult<Self::Value> {
+    fn key(&mut self, text: Text<'_>) -> Result<Self::Value, Raised> {
         Ok(self.keys.get(text.text, text.ascii)?.into_any())
     }
 
     #[inline]
-    fn ascii_key(&mut self, bytes: &[u8]) -> PyResult<Self::Value> {
+    fn ascii_key(&mut self, bytes: &[u8]) -> Result<Self::Value, Raised> {
         Ok(self.keys.get_ascii(bytes)?.into_any())
     }
 
-    fn other_key(&mut self, key: Self::Value, offset: usize) -> PyResult<Self::Value> {
+    fn other_key(&mut self, key: Self::Value, offset: usize) -> Result<Self::Value, Raised> {
         if let Style::Library(_) = self.style {
             return if key.is_instance_of::<PyBytes>() {
                 Ok(key)
@@ -199,11 +222,11 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
         Err(refused(offset))
     }
 
-    fn array(&mut self, items: Drain<'_, Self::Value>) -> PyResult<Self::Value> {
+    fn array(&mut self, items: Drain<'_, Self::Value>) -> Result<Self::Value, Raised> {
         Ok(buffers::new_list(self.py, items)?.into_any())
     }
 
-    fn map(&mut self, mut entries: Drain<'_, Self::Value>) -> PyResult<Self::Value> {
+    fn map(&mut self, mut entries: Drain<'_, Self::Value>) -> Result<Self::Value, Raised> {
         let dict = PyDict::new(self.py);
         while let (Some(key), Some(value)) = (entries.next(), entries.next()) {
             dict.set_item(key, value)?;

@@ -64,6 +64,6 @@ impl MsgPackValues {
         let pause = (bytes.len() > SMALL_PAYLOAD).then(|| buffers::CollectorPause::new(py));
         let value = read::read(bytes, &self.settings.limits, &mut builder);
         drop(pause);
-        value
+        Ok(value?)
     }
 }
