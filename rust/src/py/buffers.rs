@@ -583,6 +583,22 @@ pub(super) fn new_list<'py>(
     Ok(unsafe { list.cast_into_unchecked() })
 }
 
+/// Give a dict entries, which are keys and values by turns.
+#[inline]
+pub(super) fn fill_dict<'py>(
+    dict: &Bound<'py, PyDict>,
+    mut entries: impl Iterator<Item = Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    while let (Some(key), Some(value)) = (entries.next(), entries.next()) {
+        // SAFETY: a dict and two objects, kept alive by references; the dict takes references of its own.
+        let failed = unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) };
+        if failed != 0 {
+            return Err(PyErr::fetch(dict.py()));
+        }
+    }
+    Ok(())
+}
+
 /// The garbage collector does not start while this lives.
 ///
 /// What a decoder makes is a tree that nobody else holds: the collector can find nothing in it, yet counts its lists and

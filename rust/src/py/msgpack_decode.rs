@@ -226,11 +226,9 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
         Ok(buffers::new_list(self.py, items)?.into_any())
     }
 
-    fn map(&mut self, mut entries: Drain<'_, Self::Value>) -> Result<Self::Value, Raised> {
+    fn map(&mut self, entries: Drain<'_, Self::Value>) -> Result<Self::Value, Raised> {
         let dict = PyDict::new(self.py);
-        while let (Some(key), Some(value)) = (entries.next(), entries.next()) {
-            dict.set_item(key, value)?;
-        }
+        buffers::fill_dict(&dict, entries)?;
         Ok(dict.into_any())
     }
 }
