@@ -428,3 +428,10 @@ def test_a_short_value_that_comes_again_is_not_made_again():
     token = "0123456789abcdef"  # so long a value is in memory only as long as somebody has it
     assert [value(token) == token for _ in range(4)] == [True] * 4
     assert value(token) is not value(token)
+
+
+def test_the_token_of_a_connect_is_not_kept():
+    (message,) = Encoder().encode(Packet(PacketType.CONNECT, {"token": "0123456789abcdef"}))
+    first, second = (Decoder().feed(message).data["token"] for _ in range(2))
+    assert first == second == "0123456789abcdef"
+    assert first is not second

@@ -51,7 +51,8 @@ pub(super) struct PyBuilder<'a, 'py> {
     pub(super) py: Python<'py>,
     keys: Keys<'py>,
     style: Style<'a, 'py>,
-    /// Whether no string was made yet: the first one is, almost always, the name of an event.
+    /// Whether neither a string nor a key was made yet: such a string is, almost always, the name of an event. Behind a key it may
+    /// be the token of a CONNECT, which should not stay in memory.
     expects_event: bool,
     /// Whether a lone surrogate has become U+FFFD.
     pub(super) has_lone_surrogate: bool,
@@ -133,7 +134,6 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
     #[inline]
     fn string(&mut self, text: Text<'_>) -> Result<Self::Value, Raised> {
         if self.expects_event {
-            self.expects_event = false;
             return self.key(text);
         }
         Ok(self.keys.value(text.text, text.ascii)?.into_any())
@@ -142,7 +142,6 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
     #[inline]
     fn ascii_string(&mut self, bytes: &[u8]) -> Result<Self::Value, Raised> {
         if self.expects_event {
-            self.expects_event = false;
             return self.ascii_key(bytes);
         }
         Ok(self.keys.ascii_value(bytes)?.into_any())
@@ -188,11 +187,13 @@ impl<'py> Builder for PyBuilder<'_, 'py> {
 
     #[inline]
     fn key(&mut self, text: Text<'_>) -> Result<Self::Value, Raised> {
+        self.expects_event = false;
         Ok(self.keys.get(text.text, text.ascii)?.into_any())
     }
 
     #[inline]
     fn ascii_key(&mut self, bytes: &[u8]) -> Result<Self::Value, Raised> {
+        self.expects_event = false;
         Ok(self.keys.get_ascii(bytes)?.into_any())
     }
 
