@@ -182,14 +182,7 @@ def test_without_a_member_of_a_redis_cluster_nothing_hangs(folder):
         wait_until(lambda: all(statuses(client) == {200} for client in clients), 40)
 
 
-SELDOM = pytest.mark.xfail(
-    raises=TimeoutError,
-    strict=False,
-    reason="on a busy machine a request was once not answered for 20 s while a master died",
-)
-
-
-@pytest.mark.parametrize("change", ["move", pytest.param("failover", marks=SELDOM)])
+@pytest.mark.parametrize("change", ["move", "failover"])
 def test_workers_are_found_where_their_channels_are_now(folder, change):
     with two_hosts(folder, workers=1, members=True, replicas=change == "failover") as hosts:
         members = hosts.members

@@ -26,6 +26,7 @@ class FakePublisher:
 
     connected = True
     size = 0
+    listeners = 1
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -43,6 +44,15 @@ class FakePublisher:
         """Return flags and sizes of what was to be published."""
         read = [read_segment(message) for message, _ in self.asked]
         return [(segment.flags, len(segment.data)) for segment in read]
+
+    async def subscribers(self, channel: bytes, *, sharded: bool) -> int:
+        return self.listeners
+
+    def hear(self, count: int) -> None:
+        """Say that so many have heard it all."""
+        asked, self.asked = self.asked, []
+        for _, future in asked:
+            future.set_result(count)
 
     def lose(self) -> None:
         """Drop it all."""
@@ -145,3 +155,58 @@ async def test_who_waits_for_what_was_dropped_is_told_as_soon_as_there_is_room(w
     way.publisher.connected = True
     way.way.changed()
     assert {flags for flags, _ in way.publisher.segments()} == {Flag.RESET}
+
+
+async def test_a_hole_shows_though_nothing_follows(way):
+    """On a Redis Cluster nobody was counted for the first segment, and yet somebody listens: it may be heard, or not."""
+    way.way._has_members = True
+    passing = asyncio.ensure_future(way.way.pass_on(OTHER, SCOPE, never, ignored))
+    await turns()
+    (opening, _), *_ = way.publisher.asked
+    way.publisher.hear(0)
+    for number in (1, 2):
+        await turns()
+        assert not passing.done()
+        way.way._on_look()
+        await turns()
+        read = [read_segment(message) for message, _ in way.publisher.asked]
+        asked = [segment for segment in read if segment.id == read_segment(opening).id]
+        assert [(each.flags, each.number, bytes(each.data)) for each in asked] == [(0, number, b"")]
+        way.publisher.hear(0)
+    await turns()
+    way.way._on_look()
+    await turns()
+    way.publisher.hear(1)
+    await turns()
+    way.way._on_message(
+        b"", pack_segment(Flag.RESET, OTHER.encode(), read_segment(opening).id, 0, b"")
+    )
+    with pytest.raises(WorkerLostError):
+        await passing
+    way.way._on_look()
+    assert {flags for flags, _ in way.publisher.segments()} <= {Flag.PING, Flag.CLOSE}
+
+
+async def test_who_waits_for_an_answer_that_nobody_heard_is_told(way):
+    way.way._has_members = True
+    way.way._on_message(b"", pack_segment(Flag.OPEN, OTHER.encode(), 5, 0, pack_scope(SCOPE)))
+    await asyncio.sleep(0.05)
+    way.publisher.hear(0)
+    way.way._on_message(b"", pack_segment(Flag.RESET, OTHER.encode(), 5, 0, b""))
+    await turns()
+    way.publisher.asked.clear()
+    way.way._on_look()
+    assert Flag.RESET in {flags for flags, _ in way.publisher.segments()}
+
+
+async def test_a_worker_that_nobody_hears_for_is_gone(way):
+    way.way._has_members = True
+    way.publisher.listeners = 0
+    passing = asyncio.ensure_future(way.way.pass_on(OTHER, SCOPE, never, ignored))
+    await turns()
+    way.publisher.hear(0)
+    with pytest.raises(WorkerLostError):
+        await passing
+    way.publisher.asked.clear()
+    way.way._on_look()
+    assert not way.publisher.asked

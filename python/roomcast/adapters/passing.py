@@ -16,7 +16,8 @@ What becomes of a stream where something fails:
     =============================  =============================================================================================
 
 On a Redis Cluster the channels are sharded ones, whatever else the adapter speaks: the member that has a channel's slot has all who hear
-it, and only it knows at once that nobody does. Where a connection to a member breaks, or the slot of a channel moves, that is so for the
+it, and only it knows at once that nobody does. What it has counted nobody for may have been heard at a member that was the master a moment
+ago, or by nobody: a segment behind it, with the next look, lets the other end find the hole. Where a connection to a member breaks, or the slot of a channel moves, that is so for the
 workers whose channels it concerns.
 
 Who can publish on the broker can speak as any client; that is so with everything that travels there.
@@ -77,17 +78,19 @@ class _Peer:
         name: The worker.
         channel: What it hears.
         streams: The streams.
+        unheard: Streams of which a segment may have been heard by nobody, though there is somebody.
         has_spoken: Whether anything has come from it since the last look.
         misses: Looks in vain.
     """
 
-    __slots__ = ("_way", "channel", "has_spoken", "misses", "name", "streams")
+    __slots__ = ("_way", "channel", "has_spoken", "misses", "name", "streams", "unheard")
 
     def __init__(self, way: "BrokerWay", name: str, channel: bytes) -> None:
         self._way = way
         self.name = name
         self.channel = channel
         self.streams: dict[int, Stream] = {}
+        self.unheard: set[int] = set()
         self.has_spoken = True
         self.misses = 0
 
@@ -280,17 +283,37 @@ class BrokerWay:
         """Learn what has become of a segment, and how many have heard it: of a worker that is gone there is nobody."""
         if published.cancelled():
             return
-        if published.exception() is None:
-            if not published.result():
-                self._look_for(peer)
-        elif not flags & (Flag.PING | Flag.PONG):
-            # The queue is full, or the connection has broken: there is a hole, and perhaps nothing follows by which the other end finds it.
+        failed = published.exception() is not None
+        if not failed and published.result():
+            return
+        if not flags & (Flag.PING | Flag.PONG):
+            # What says that bytes were taken has no number by which it would be missed.
+            if failed or flags & Flag.TAKEN:
+                self._lost(peer, id)
+            else:
+                peer.unheard.add(id)
+        if not failed:
+            self._look_for(peer)
+
+    def _lost(self, peer: _Peer, id: int) -> None:
+        """Break a stream that has a hole: perhaps nothing follows by which the other end finds it."""
+        stream = peer.streams.get(id)
+        if stream is not None:
+            stream.end()
+        self._owed.append((peer, id))
+        if self._loop is not None and self._works(peer.name):
+            self._loop.call_later(PAUSE, self._pay)
+
+    def _show_holes(self, peer: _Peer) -> None:
+        """Send something behind what may not have been heard; of a stream that is over here, that it is."""
+        unheard, peer.unheard = peer.unheard, set()
+        for id in unheard:
             stream = peer.streams.get(id)
-            if stream is not None:
-                stream.end()
-            self._owed.append((peer, id))
-            if self._loop is not None and self._works(peer.name):
-                self._loop.call_later(PAUSE, self._pay)
+            if stream is None:
+                self._publish(peer, Flag.RESET, id, 0, b"")
+            else:
+                self._publish(peer, 0, id, stream.sent, b"")
+                stream.sent += 1
 
     def _look_for(self, peer: _Peer) -> None:
         """Give a worker up that nobody has heard for, unless its member may not be the one that it listens at."""
@@ -333,9 +356,11 @@ class BrokerWay:
             return
         self._look = self._loop.call_later(LOOK_INTERVAL, self._on_look)
         for name, peer in list(self._peers.items()):
-            if not peer.streams:
+            if not peer.streams and not peer.unheard:
                 del self._peers[name]
-            elif peer.has_spoken:
+                continue
+            self._show_holes(peer)
+            if peer.has_spoken:
                 peer.has_spoken, peer.misses = False, 0
             elif peer.misses >= MAX_SILENCE:
                 log.info("a worker of another host does not answer any more")
@@ -372,5 +397,6 @@ def _reset_all(peer: _Peer) -> None:
 
 def _end_all(peer: _Peer) -> None:
     """Break all streams with a worker that is gone."""
+    peer.unheard.clear()
     for stream in list(peer.streams.values()):
         stream.end()
