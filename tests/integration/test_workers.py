@@ -22,7 +22,7 @@ from roomcast.errors import UsageError
 from support.crowd_of_clients import crowd
 from support.programs import roomcast, run_roomcast, serving
 from support.reference import missing_reference
-from support.worker_clients import UNKNOWN, Client, children, started, wait_until
+from support.worker_clients import UNKNOWN, Client, answers, children, started, wait_until
 
 CLIENTS = int(os.environ.get("ROOMCAST_WORKER_CLIENTS", "100"))
 """How many clients come; ``ROOMCAST_WORKER_CLIENTS=1000`` is the crowd that the documentation speaks of."""
@@ -118,14 +118,6 @@ SERVERS = {
     "uvicorn": on_uvicorn,
     "uvicorn-direct": on_uvicorn_directly,
 }
-
-
-def answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port)):
-            return True
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("transport", ["", "polling"])

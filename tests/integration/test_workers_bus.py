@@ -3,7 +3,8 @@
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,16 @@ def adapter_of(io: Server) -> WorkersAdapter:
     adapter = io.options.adapter
     assert isinstance(adapter, WorkersAdapter)
     return adapter
+
+
+@contextmanager
+def stranger_at(io: Server) -> Iterator[socket.socket]:
+    """Connect to where the other workers find one."""
+    subscriber = adapter_of(io).subscriber
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.setblocking(False)
+        stranger.connect(subscriber._directory.path(subscriber._listener._name))
+        yield stranger
 
 
 def heard_by(client: Any, event: str) -> list[Any]:
@@ -259,15 +270,7 @@ async def test_worker_that_does_not_read_holds_nobody_up(
         b = await start_worker()
         client = await connect(b)
         heard = heard_by(client, "n")
-        with socket.socket(socket.AF_UNIX) as hanging:
-            hanging.setblocking(False)
-            own = next(
-                path.name
-                for path in directory.iterdir()
-                if path.name != "bus-hanging1"
-                and path.name.endswith(adapter_of(a).subscriber._name)
-            )
-            hanging.connect(str(directory / own))
+        with stranger_at(a) as hanging:
             hello = frame(Kind.HELLO, b"hanging1", VERSION) + frame(Kind.WANT, b"socket.io#/#")
             hanging.send(hello + frame(Kind.READY))
             await eventually(lambda: "hanging1" in str(adapter_of(a).publisher._wanting))
@@ -314,16 +317,13 @@ async def test_gap_is_told_where_messages_were_dropped(
     ],
 )
 async def test_who_is_no_worker_is_not_heard(
-    start_worker: NewWorker, connect: Connect, tmp_path: Path, said: bytes
+    start_worker: NewWorker, connect: Connect, said: bytes
 ) -> None:
     a, b = await start_worker(), await start_worker()
     client = await connect(b)
     heard = heard_by(client, "n")
-    path = tmp_path / "workers" / f"bus-{adapter_of(a).subscriber._name}"
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_UNIX) as stranger:
-        stranger.setblocking(False)
-        stranger.connect(str(path))
+    with stranger_at(a) as stranger:
         await loop.sock_sendall(stranger, said)
         stranger.shutdown(socket.SHUT_WR)
         assert await asyncio.wait_for(loop.sock_recv(stranger, 1), 5) == b""
@@ -333,16 +333,13 @@ async def test_who_is_no_worker_is_not_heard(
 
 
 async def test_messages_that_are_none_are_dropped_and_counted(
-    start_worker: NewWorker, connect: Connect, tmp_path: Path
+    start_worker: NewWorker, connect: Connect
 ) -> None:
     a = await start_worker()
     client = await connect(a)
     heard = heard_by(client, "n")
-    path = tmp_path / "workers" / f"bus-{adapter_of(a).subscriber._name}"
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_UNIX) as stranger:
-        stranger.setblocking(False)
-        stranger.connect(str(path))
+    with stranger_at(a) as stranger:
         bad = [
             b"",
             b"{",

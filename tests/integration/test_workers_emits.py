@@ -16,7 +16,7 @@ import pytest
 import roomcast
 from integration.conftest import eventually
 from support.programs import Program, roomcast as command, serving
-from support.worker_clients import children, started
+from support.worker_clients import answers, children, started
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_factories=["uvloop"])]
 
@@ -115,14 +115,6 @@ class Crowd:
         raise AssertionError(found)
 
 
-def _answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port)):
-            return True
-    except OSError:
-        return False
-
-
 @asynccontextmanager
 async def on_roomcast(folder: Path) -> AsyncIterator[tuple[str, int]]:
     with serving(
@@ -144,7 +136,7 @@ async def on_uvicorn(folder: Path) -> AsyncIterator[tuple[str, int]]:
     )
     try:
         await eventually(lambda: started(folder / "workers") == WORKERS, seconds=20)
-        await eventually(lambda: _answers(port), seconds=20)
+        await eventually(lambda: answers(port), seconds=20)
         yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.send_signal(signal.SIGTERM)

@@ -252,9 +252,7 @@ def test_a_websocket_is_relayed_both_ways(served):
 
 def test_a_websocket_that_does_not_read_is_closed_by_its_owner(served):
     with relayed(served) as (client, line):
-        line.send('420["who"]')
-        owner = json.loads(line.recv(timeout=20)[3:])[0]
-        (relay,) = set(children(served.pid)) - {owner}
+        relay, owner = relay_and_owner(served, line)
         before = memory(relay), memory(owner)
         line.send('42["flood",2000]')  # 100 MB
         other = client_of(owner, served)
@@ -269,9 +267,7 @@ def test_a_websocket_that_does_not_read_is_closed_by_its_owner(served):
 
 def test_a_websocket_that_reads_slowly_holds_its_owner_back(served):
     with relayed(served) as (_, line):
-        line.send('420["who"]')
-        owner = json.loads(line.recv(timeout=20)[3:])[0]
-        (relay,) = set(children(served.pid)) - {owner}
+        relay, owner = relay_and_owner(served, line)
         before = memory(relay), memory(owner)
         line.send('42["pour",400]')  # 20 MB
         time.sleep(1)
@@ -279,6 +275,14 @@ def test_a_websocket_that_reads_slowly_holds_its_owner_back(served):
         assert memory(owner) - before[1] < 12_000_000
         for number in range(400):
             assert line.recv(timeout=20).startswith(f'42["n",{number},"x')
+
+
+def relay_and_owner(served: Served, line: ClientConnection) -> tuple[int, int]:
+    """Return the worker through which a WebSocket goes, and the one that has its session."""
+    line.send('420["who"]')
+    owner = json.loads(line.recv(timeout=20)[3:])[0]
+    (relay,) = set(children(served.pid)) - {owner}
+    return relay, owner
 
 
 def drain(line: ClientConnection) -> None:
@@ -303,6 +307,5 @@ def test_workers_end_while_a_websocket_is_relayed(authority, tmp_path, loop):
     ):
         os.kill(served.pid, signal.SIGTERM)
         wait_until(lambda: not children(served.pid))
-        with suppress(ConnectionClosed):
-            for _ in line:  # until it is closed
-                pass
+        with pytest.raises(ConnectionClosed):
+            drain(line)

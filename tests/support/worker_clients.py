@@ -2,12 +2,13 @@
 
 import http.client
 import json
+import socket
 import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["UNKNOWN", "Client", "children", "started", "wait_until"]
+__all__ = ["UNKNOWN", "Client", "answers", "children", "started", "wait_until"]
 
 
 def wait_until(done: Callable[[], object], seconds: float = 15) -> None:
@@ -15,6 +16,15 @@ def wait_until(done: Callable[[], object], seconds: float = 15) -> None:
     while not done():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def answers(port: int) -> bool:
+    """Say whether somebody accepts connections at a port of this machine."""
+    try:
+        with socket.create_connection(("127.0.0.1", port)):
+            return True
+    except OSError:
+        return False
 
 
 def started(directory: Path) -> int:

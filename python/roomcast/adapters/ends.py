@@ -1,9 +1,11 @@
 """The two ends of whatever connects the nodes of a cluster: what goes out, and what comes in."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
-__all__ = ["NONE", "Handler", "Handlers", "Incoming", "Outgoing"]
+__all__ = ["NONE", "Handler", "Handlers", "Incoming", "Outgoing", "deliver"]
 
 Handler = Callable[[bytes, bytes], None]
 """Called with the channel and the message. What it raises is logged and counted."""
@@ -11,6 +13,22 @@ Handler = Callable[[bytes, bytes], None]
 Handlers = Mapping[bytes, Handler]
 
 NONE: Final[Handlers] = {}
+
+log = logging.getLogger("roomcast.adapters")
+
+
+def deliver(
+    handlers: Iterable[Handler], channel: bytes, data: bytes, counters: Counter[str]
+) -> None:
+    """Call the handlers of a message that has come; of a channel that was cancelled a moment ago there are none."""
+    counters["received"] += 1
+    for handler in handlers:
+        try:
+            handler(channel, data)
+        except Exception:
+            counters["failed"] += 1
+            if counters["failed"] == 1:
+                log.exception("a message of the cluster has failed")
 
 
 class Outgoing(Protocol):

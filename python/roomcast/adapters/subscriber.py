@@ -22,7 +22,7 @@ from enum import Enum
 from typing import Any, Final
 
 from roomcast.adapters.broker import Broker, command
-from roomcast.adapters.ends import NONE, Handler, Handlers
+from roomcast.adapters.ends import NONE, Handler, Handlers, deliver
 from roomcast.adapters.line import Line
 from roomcast.adapters.link import Link
 from roomcast.errors import BrokerError
@@ -236,14 +236,7 @@ class Subscriber:
         else:
             self._take_reply(message)
             return
-        self._counters["received"] += 1
-        for handler in handlers:  # of one that was cancelled a moment ago there are none
-            try:
-                handler(channel, data)
-            except Exception:
-                self._counters["failed"] += 1
-                if self._counters["failed"] == 1:
-                    log.exception("a message of the cluster has failed")
+        deliver(handlers, channel, data, self._counters)
 
     def _take_reply(self, reply: Any) -> None:
         """Take what is no message, as a confirmation."""

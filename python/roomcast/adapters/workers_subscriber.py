@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Final
 
 from roomcast.adapters.bus_frames import VERSION, Frame, FrameError, Frames, Kind
-from roomcast.adapters.ends import NONE, Handler, Handlers
+from roomcast.adapters.ends import NONE, Handler, Handlers, deliver
 from roomcast.adapters.workers_publisher import WorkersPublisher
-from roomcast.engine.directory import Directory, is_own
+from roomcast.engine.directory import Directory, Listener
 from roomcast.engine.ways import NAME, NAME_BYTES
 
 __all__ = ["WorkersSubscriber"]
@@ -49,16 +49,14 @@ class WorkersSubscriber:
         self._publisher = publisher
         self._on_change = on_change
         self._handlers: dict[bytes, tuple[Handler, ...]] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._listener: socket.socket | None = None
+        self._listener = Listener(directory, self._take_line)
         self._ears: set[_Ear] = set()
-        self._name = ""
         self._since = 0.0
 
     @property
     def listening(self) -> bool:
         """Whether other workers can connect to this one."""
-        return self._listener is not None
+        return self._listener.is_open
 
     @property
     def since(self) -> float:
@@ -68,15 +66,12 @@ class WorkersSubscriber:
     def start(self) -> None:
         """Let the other workers find this one, and connect to them, in the running event loop."""
         self._end()
-        loop = self._loop = asyncio.get_running_loop()
-        self._name = secrets.token_urlsafe(NAME_BYTES)
-        self._directory.sweep()
-        self._listener = self._directory.listen(self._name)
-        loop.add_reader(self._listener, self._accept)
+        loop = asyncio.get_running_loop()
+        name = secrets.token_urlsafe(NAME_BYTES)
+        self._listener.start(loop, name)
         self._since = loop.time()
-        self._publisher.begin(
-            self._name, [name for name in self._directory.names() if name != self._name]
-        )
+        others = [other for other in self._directory.names() if other != name]
+        self._publisher.begin(name, others)
         self._counters["subscriptions"] += 1
         loop.call_soon(self._on_change)
 
@@ -126,7 +121,7 @@ class WorkersSubscriber:
         publisher = self._publisher
         for kind, name, payload in frames:
             if kind is Kind.MESSAGE:
-                self._deliver(name, payload)
+                deliver(self._handlers.get(name, ()), name, payload, self._counters)
             elif kind is Kind.HELLO:
                 ear.peer = _peer(name, payload)
                 publisher.connect(ear.peer)
@@ -147,41 +142,11 @@ class WorkersSubscriber:
         if ear.peer:
             self._publisher.forget(ear.peer)
 
-    def _deliver(self, channel: bytes, data: bytes) -> None:
-        self._counters["received"] += 1
-        for handler in self._handlers.get(channel, ()):  # it may have been cancelled a moment ago
-            try:
-                handler(channel, data)
-            except Exception:
-                self._counters["failed"] += 1
-                if self._counters["failed"] == 1:
-                    log.exception("a message of the cluster has failed")
-
-    def _accept(self) -> None:
-        assert self._loop is not None
-        while self._listener is not None:
-            try:
-                line, _ = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:  # no descriptor is left; the other worker waits
-                log.warning("cannot hear another worker yet: %s", error)
-                return
-            if is_own(line):
-                line.setblocking(False)
-                self._ears.add(_Ear(self._loop, line, self))
-            else:
-                line.close()
+    def _take_line(self, line: socket.socket) -> None:
+        self._ears.add(_Ear(asyncio.get_running_loop(), line, self))
 
     def _end(self) -> None:
-        listener, self._listener = self._listener, None
-        loop, self._loop = self._loop, None
-        if listener is None or loop is None:
-            return
-        if not loop.is_closed():
-            loop.remove_reader(listener)
-        listener.close()
-        self._directory.remove(self._name)
+        self._listener.stop()
         for ear in self._ears:
             ear.close()
         self._ears.clear()

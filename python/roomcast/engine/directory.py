@@ -1,24 +1,29 @@
 """The directory in which the workers of one host have their Unix sockets. Only their user may enter it."""
 
+import asyncio
+import logging
 import os
 import re
 import socket
 import stat
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from roomcast.engine.ways import NAME, NAME_LENGTH
 from roomcast.errors import UsageError
 
-__all__ = ["Directory", "is_own"]
+__all__ = ["Directory", "Listener"]
 
 MAX_PATH: Final = 100
 """Bytes of the path of a socket: systems take 104 or 108."""
 
 BACKLOG: Final = 4_096
 """Connections of other workers that wait to be accepted."""
+
+log = logging.getLogger("roomcast.engine")
 
 
 class Directory:
@@ -80,7 +85,63 @@ class Directory:
                     continue
 
 
-def is_own(line: socket.socket) -> bool:
+class Listener:
+    """The socket of a worker in a directory, at which others connect to it. It belongs to one event loop at a time."""
+
+    def __init__(self, directory: Directory, on_line: Callable[[socket.socket], None]) -> None:
+        """Prepare.
+
+        Args:
+            directory: Where others look for it.
+            on_line: Called with each connection of another worker of this user; it does not block.
+        """
+        self._directory = directory
+        self._on_line = on_line
+        self._name = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether others can connect."""
+        return self._socket is not None
+
+    def start(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
+        """Listen in an event loop, under a name, and sweep away what killed workers have left."""
+        self.stop()
+        self._directory.sweep()
+        self._loop, self._name = loop, name
+        self._socket = self._directory.listen(name)
+        loop.add_reader(self._socket, self._accept)
+
+    def stop(self) -> None:
+        """Listen no more."""
+        listening, self._socket = self._socket, None
+        loop, self._loop = self._loop, None
+        if listening is None or loop is None:
+            return
+        if not loop.is_closed():
+            loop.remove_reader(listening)
+        listening.close()
+        self._directory.remove(self._name)
+
+    def _accept(self) -> None:
+        while self._socket is not None:
+            try:
+                line, _ = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # no descriptor is left; the other worker waits
+                log.warning("cannot take the connection of another worker yet: %s", error)
+                return
+            if _is_own(line):
+                line.setblocking(False)
+                self._on_line(line)
+            else:
+                line.close()
+
+
+def _is_own(line: socket.socket) -> bool:
     """Say whether the other end is of this user, or the system cannot tell: the directory keeps others away already."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True

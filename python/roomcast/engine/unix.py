@@ -21,7 +21,7 @@ from typing import Any
 from roomcast.engine import handover
 from roomcast.engine.answers import TAKEOVER
 from roomcast.engine.asgi import ASGIApplication, Receive, Scope, Send
-from roomcast.engine.directory import Directory, is_own
+from roomcast.engine.directory import Directory, Listener
 from roomcast.engine.passed import PassedWebSocket
 from roomcast.engine.passing import end_all, pass_request, serve_request
 from roomcast.engine.streams import Stream
@@ -43,9 +43,7 @@ class UnixWay:
             UsageError: If the directory is not this user's alone, or its name is too long.
         """
         self._directory = Directory(directory)
-        self._name = ""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._listener: socket.socket | None = None
+        self._listener = Listener(self._directory, lambda line: self._begin(self._take(line)))
         self._serve_here: ASGIApplication | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._lines: set[Any] = set()
@@ -54,14 +52,12 @@ class UnixWay:
 
     def start(self, loop: asyncio.AbstractEventLoop, name: str, serve: ASGIApplication) -> None:
         """Listen in an event loop, under a name."""
-        self._loop, self._name, self._serve_here = loop, name, serve
-        self._directory.sweep()
-        self._listener = self._directory.listen(name)
-        loop.add_reader(self._listener, self._accept)
+        self._serve_here = serve
+        self._listener.start(loop, name)
 
     def stop(self) -> None:
         """Listen no more, and end what is on its way."""
-        self._stop_listening()
+        self._listener.stop()
         for trunk in (*self._trunks.values(), *self._accepted):
             trunk.abandon()
 
@@ -70,7 +66,7 @@ class UnixWay:
 
     async def close(self) -> None:
         """Listen no more, and end what other workers have passed on; what is passed to them may still be answered."""
-        self._stop_listening()
+        self._listener.stop()
         for trunk in self._accepted:
             trunk.refuse()
         await end_all(self._serving)
@@ -91,7 +87,7 @@ class UnixWay:
             return
         trunk = self._trunks.get(name) or await self._new_trunk(name)
         stream = trunk.open()
-        if self._loop is None:  # this worker ends
+        if not self._listener.is_open:  # this worker ends
             trunk.close()
         try:
             await pass_request(stream, scope, receive, send)
@@ -136,26 +132,8 @@ class UnixWay:
             with contextlib.suppress(OSError):  # the client's connection is gone with that worker
                 await asyncio.get_running_loop().sock_sendall(line, left)
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        assert self._loop is not None
-        while True:
-            try:
-                line, _ = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:  # no descriptor is left; the other worker waits
-                log.warning("cannot take what another worker passes on: %s", error)
-                return
-            line.setblocking(False)
-            if not is_own(line):
-                line.close()
-                continue
-            self._begin(self._take(line))
-
     def _begin(self, serving: Coroutine[Any, Any, None]) -> None:
-        assert self._loop is not None
-        task = self._loop.create_task(serving)
+        task = asyncio.get_running_loop().create_task(serving)
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
 
@@ -174,10 +152,10 @@ class UnixWay:
             scope, fd = head
             with line:
                 await self._serve_line(line, scope, socket.socket(fileno=fd))
-        elif self._loop is None:  # it has stopped meanwhile
+        elif not self._listener.is_open:  # it has stopped meanwhile
             line.close()
         else:
-            trunk = Trunk(self._loop, line, self._accepted.discard, self._on_stream)
+            trunk = Trunk(asyncio.get_running_loop(), line, self._accepted.discard, self._on_stream)
             self._accepted.add(trunk)
 
     def _on_stream(self, stream: Stream) -> None:
@@ -205,13 +183,3 @@ class UnixWay:
             await self._serve_here(scope, passed.receive, passed.send)
         finally:
             passed.close()
-
-    def _stop_listening(self) -> None:
-        listener, self._listener = self._listener, None
-        loop, self._loop = self._loop, None
-        if listener is None or loop is None:
-            return
-        if not loop.is_closed():
-            loop.remove_reader(listener)
-        listener.close()
-        self._directory.remove(self._name)
