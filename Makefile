@@ -14,6 +14,8 @@ STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 FLOOR := target/release/examples/floor
+# The newest version of python-socketio, and the last ones of the two minors before it.
+SUITES := 5.16.4 5.17.1 5.18.1
 SOCKETIOXIDE := target/peers/release/socketioxide-server
 RUST_SOURCES := Cargo.toml Cargo.lock rust/Cargo.toml $(shell find rust/src -name '*.rs')
 
@@ -80,7 +82,7 @@ python-test: need-build need-node $(STAMPS)/python-tests
 	@echo 'The Python tests have passed on these sources (make -W README.md test runs them again).'
 
 # Four at a time also on two cores: most tests wait, for a time-out or for another process.
-$(STAMPS)/python-tests: $(STAMPS)/extension $(STAMPS)/dev tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json examples/cluster/node_modules/.package-lock.json $(PYTHON_SOURCES)
+$(STAMPS)/python-tests: $(STAMPS)/extension $(STAMPS)/dev $(STAMPS)/suites tests/node_modules/.package-lock.json examples/chat/node_modules/.package-lock.json examples/cluster/node_modules/.package-lock.json $(PYTHON_SOURCES)
 	$(BIN)/pytest --cov --cov-report=term -n 4 --dist worksteal
 	@touch $@
 
@@ -154,6 +156,16 @@ $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml
 
 $(STAMPS)/cluster: $(STAMPS)/venv pyproject.toml
 	$(PIP) install --group cluster
+	@touch $@
+
+# As archives of sources, which have the tests in them.
+$(STAMPS)/suites: $(STAMPS)/venv Makefile
+	rm -rf $(VENV)/suites && mkdir -p $(VENV)/suites
+	for version in $(SUITES); do \
+		$(PIP) download --no-deps --no-binary python-socketio --dest $(VENV)/suites "python-socketio==$$version" || exit 1; \
+		mkdir "$(VENV)/suites/$$version" || exit 1; \
+		tar -xzf "$(VENV)/suites/python_socketio-$$version.tar.gz" --strip-components 1 -C "$(VENV)/suites/$$version" || exit 1; \
+		rm "$(VENV)/suites/python_socketio-$$version.tar.gz"; done
 	@touch $@
 
 $(STAMPS)/extension: $(STAMPS)/venv pyproject.toml $(RUST_SOURCES)

@@ -12,6 +12,7 @@ from typing import Any
 import msgpack
 import pytest
 import socketio
+from engineio import json as engineio_json
 from socketio import msgpack_packet, packet as reference
 
 from roomcast import compat
@@ -278,6 +279,21 @@ def test_json_modules_belong_to_classes():
     assert Packet.json is three.json is own_json
 
 
+def test_json_module_of_python_socketio_is_as_good_as_our_own():
+    class There(Packet):
+        json = engineio_json
+
+    class Strict(StrictPacket):
+        json = engineio_json
+
+    assert There(data=["é", 1e-7]).encode() == Strict(data=["é", 1e-7]).encode() == '2["é",1e-7]'
+    assert There(encoded_packet='2["é"]').data == ["é"]
+    There.json = Spaced
+    assert There(data=["a", 1]).encode() == '2 ["a", 1]'
+    There.json = engineio_json
+    assert There(data=["é"]).encode() == '2["é"]'
+
+
 def test_own_json_module_serves_pubsub_managers():
     assert own_json.loads(own_json.dumps({"a": [1]}, separators=(",", ":"))) == {"a": [1]}
     assert own_json.loads("1" * 100) == int("1" * 100)
@@ -406,6 +422,7 @@ def test_install_is_for_what_is_made_from_then_on():
     compat.install()
     try:
         compat.install()
+        assert Packet.json is engineio_json
         during = (
             socketio.AsyncServer(),
             socketio.Client(),
@@ -420,6 +437,7 @@ def test_install_is_for_what_is_made_from_then_on():
     assert {made.packet_class for made in during} == {Packet}
     assert socketio.Server(serializer="msgpack").packet_class is msgpack_packet.MsgPackPacket
     compat.uninstall()
+    assert Packet.json is own_json
 
 
 def test_install_says_what_is_missing(monkeypatch):

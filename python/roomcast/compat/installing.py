@@ -5,6 +5,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
+from roomcast.compat import json as default_json
 from roomcast.compat.msgpack_packet import MsgPackPacket
 from roomcast.compat.packet import Packet
 from roomcast.errors import MissingDependencyError
@@ -38,6 +39,8 @@ def install() -> None:
             module = _module(name)
             _theirs[name, attribute] = getattr(module, attribute)
             setattr(module, attribute, ours)
+    if default_json.is_default(Packet.json):
+        Packet.json = _module(default_json.THEIRS)  # does the same, and programs expect it
 
 
 def uninstall() -> None:
@@ -45,6 +48,8 @@ def uninstall() -> None:
     while _theirs:
         (module, name), theirs = _theirs.popitem()
         setattr(_module(module), name, theirs)
+    if default_json.is_default(Packet.json):
+        Packet.json = default_json
 
 
 def _module(name: str) -> ModuleType:

@@ -1,13 +1,17 @@
 """What python-socketio calls its JSON module, for packets that nobody has given another one.
 
-A packet whose ``json`` is this module is written and read by roomcast's core. What the core leaves to Python's own ``json``, and
-what pub/sub managers write for their queues, comes here.
+A packet whose ``json`` is this module, or the one of python-engineio that it stands for, is written and read by roomcast's core. What
+the core leaves to Python's own ``json``, and what pub/sub managers write for their queues, comes here.
 """
 
 import json
+import sys
 from typing import Any, Final
 
-__all__ = ["MAX_INT_LENGTH", "dumps", "loads"]
+__all__ = ["MAX_INT_LENGTH", "THEIRS", "dumps", "is_default", "loads"]
+
+THEIRS: Final = "engineio.json"
+"""The name of python-socketio's. Programs compare with it, and set it again where another one was set for a while."""
 
 MAX_INT_LENGTH: Final = 100
 """Characters that an integer may have, its sign included; a `ValueError` beyond. The limit of python-engineio."""
@@ -26,6 +30,13 @@ def loads(text: str | bytes | bytearray, **options: Any) -> Any:
     """
     options.setdefault("parse_int", _parse_int)
     return json.loads(text, **options)
+
+
+def is_default(module: object) -> bool:
+    """Return whether it is what packets have whom nobody has given another one, here or in python-socketio."""
+    return module is sys.modules[__name__] or (
+        module is not None and module is sys.modules.get(THEIRS)
+    )
 
 
 def _parse_int(digits: str) -> int:

@@ -13,7 +13,7 @@ from roomcast._core import (
     deconstruct_binary,
     reconstruct_binary,
 )
-from roomcast.compat import json as own_json
+from roomcast.compat import json as default_json
 from roomcast.types import Limits
 
 __all__ = ["Packet", "StrictPacket"]
@@ -53,7 +53,7 @@ class Packet(CompatPacket):
     """
 
     uses_binary_events: ClassVar[bool] = True
-    json: ClassVar[Any] = own_json
+    json: ClassVar[Any] = default_json
     _is_customised: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -121,7 +121,7 @@ class StrictPacket(Packet):
         """
         packet = CorePacket(self.packet_type, self.data, self.namespace or "/", self.id)
         messages = _encoder(self.limits).encode(packet)
-        if self.json is not own_json:
+        if not default_json.is_default(self.json):
             return super().encode()
         return messages[0] if len(messages) == 1 else messages
 

@@ -69,16 +69,28 @@ fn is_customised(packet: &Bound<'_, CompatPacket>) -> PyResult<bool> {
     is_set(packet, pyo3::intern!(packet.py(), "_is_customised"))
 }
 
-/// The JSON module of a packet, unless it is our own.
+/// The JSON module of a packet, unless it is our own, or python-socketio's, which does the same.
 fn other_json<'py>(packet: &Bound<'py, CompatPacket>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    static JSON: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static OURS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static THEIRS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = packet.py();
-    let own = JSON.get_or_try_init(py, || {
+    let ours = OURS.get_or_try_init(py, || {
         py.import("roomcast.compat.json")
             .map(|module| module.into_any().unbind())
     })?;
     let json = packet.getattr(pyo3::intern!(py, "json"))?;
-    Ok((!json.is(own)).then_some(json))
+    if json.is(ours) || THEIRS.get(py).is_some_and(|theirs| json.is(theirs)) {
+        return Ok(None);
+    }
+    let is_theirs = ours
+        .bind(py)
+        .call_method1(pyo3::intern!(py, "is_default"), (&json,))?
+        .is_truthy()?;
+    if is_theirs {
+        let _ = THEIRS.set(py, json.unbind());
+        return Ok(None);
+    }
+    Ok(Some(json))
 }
 
 impl CompatPacket {
