@@ -25,7 +25,7 @@ PEER: Final = "python-socketio"
 NODE: Final = "Node.js socket.io"
 PEERS: Final = (OURS, PEER, NODE)
 TARGET: Final = 1.0
-"""In memory and in processor time roomcast is to be below python-socketio (issue 3)."""
+"""In memory and in processor time roomcast is to be below python-socketio."""
 
 CLIENTS: Final = 5000
 PING_INTERVAL: Final = 5.0

@@ -27,7 +27,7 @@ PEERS: Final = (OURS, PEER, FLOOR)
 HTTP: Final = ("httptools", "h11")
 CLIENTS: Final = 1000
 TARGET: Final = 0.5
-"""roomcast's processor time an event may be this much of python-socketio's (issue 3)."""
+"""roomcast's processor time an event may be this much of python-socketio's."""
 
 WARM_UP: Final = 2.0
 """Seconds from the last connection to the first sample: every client has sent an event by then."""

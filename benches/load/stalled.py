@@ -32,7 +32,7 @@ WARMING: Final = 8.0
 """Seconds in which what is sent to the stalled client fills the kernel's buffers, and then its own."""
 
 TARGET: Final = 1.2
-"""What the others' p99 may be multiplied by (issue 4)."""
+"""What the others' p99 may be multiplied by."""
 
 LIMIT: Final = Limits().send_buffer_size
 

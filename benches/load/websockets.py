@@ -24,7 +24,7 @@ ALL: Final = (OURS, ASYNCIO, PEER, NODE, RUST)
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be reached (issue 4).
+    """What is to be reached.
 
     Attributes:
         name: What of the runs.
