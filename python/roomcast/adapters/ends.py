@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
-__all__ = ["NONE", "Handler", "Handlers", "Incoming", "Outgoing", "deliver"]
+__all__ = ["DRAIN_PAUSE", "NONE", "Handler", "Handlers", "Incoming", "Outgoing", "deliver"]
 
 Handler = Callable[[bytes, bytes], None]
 """Called with the channel and the message. What it raises is logged and counted."""
@@ -13,6 +13,9 @@ Handler = Callable[[bytes, bytes], None]
 Handlers = Mapping[bytes, Handler]
 
 NONE: Final[Handlers] = {}
+
+DRAIN_PAUSE: Final = 0.005
+"""Seconds between two looks whether everything has been sent."""
 
 log = logging.getLogger("roomcast.adapters")
 
@@ -47,6 +50,9 @@ class Outgoing(Protocol):
     def start(self) -> None:
         """Begin to send, in the running event loop."""
 
+    async def tried(self) -> None:
+        """Wait until the others hear this node, or the first attempt has failed."""
+
     def publish(self, channel: bytes, payload: bytes, *, sharded: bool = False) -> bool:
         """Queue a message for a channel, or for one of the sharded channels; say whether it has found a place."""
         ...
@@ -60,7 +66,7 @@ class Outgoing(Protocol):
         ...
 
     async def drained(self, seconds: float) -> None:
-        """Wait until everything has been sent, or so long."""
+        """Wait until everything has been sent, also what was put in before there was a connection, or so long."""
 
     async def close(self) -> None:
         """Send nothing more."""

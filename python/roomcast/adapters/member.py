@@ -106,7 +106,7 @@ class Member(EventEmitter, Generic[OutgoingT, IncomingT]):
         )
 
     async def start(self) -> None:
-        """Connect, in the running event loop; returns when the node listens, or the first attempt has failed.
+        """Connect, in the running event loop; returns when the node hears and is heard, or the first attempts have failed.
 
         The server does this by itself when it begins to serve. A program that only emits, and serves nobody, does it.
         """
@@ -147,7 +147,8 @@ class Member(EventEmitter, Generic[OutgoingT, IncomingT]):
         self.subscriber.start()
 
     async def _tried(self) -> None:
-        """Wait until everything is heard, or the first attempt has failed."""
+        """Wait until everything is heard and can be sent, or the first attempts have failed."""
+        await self.publisher.tried()
         await self.subscriber.tried()
 
     async def _close_ears(self) -> None:

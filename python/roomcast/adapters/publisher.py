@@ -14,10 +14,12 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from roomcast.adapters.broker import Broker, command
+from roomcast.adapters.ends import DRAIN_PAUSE
 from roomcast.adapters.line import Line
 from roomcast.adapters.link import MAX_REASON, Link
 from roomcast.errors import BrokerError
@@ -205,6 +207,10 @@ class Publisher:
         self._is_scheduled = False
         self._link.start()
 
+    async def tried(self) -> None:
+        """Wait until there is a connection, or the first attempt has failed."""
+        await self._link.tried()
+
     def publish(self, channel: bytes, payload: bytes, *, sharded: bool = False) -> bool:
         """Queue a message for a channel, or for one of the sharded channels; say whether it has found a place.
 
@@ -243,10 +249,12 @@ class Publisher:
     async def drained(self, seconds: float) -> None:
         """Wait until everything has been sent and confirmed, or so long."""
         end = asyncio.get_running_loop().time() + seconds
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.tried(), seconds)
         while (self._queue or self._flying) and self.connected:
             if asyncio.get_running_loop().time() >= end:
                 return
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(DRAIN_PAUSE)
 
     async def close(self) -> None:
         """Close the connection, and drop what waits."""

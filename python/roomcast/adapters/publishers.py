@@ -11,6 +11,7 @@ What somebody waits for is asked again where a member refuses it, in no order.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -96,6 +97,12 @@ class Publishers:
         """Connect, now and whenever that is needed, in the running event loop."""
         self._members.start()
 
+    async def tried(self) -> None:
+        """Wait until there are connections to all members, or the first attempts have failed."""
+        await self._members.tried()
+        for each in list(self._publishers.values()):
+            await each.tried()
+
     def publish(self, channel: bytes, payload: bytes, *, sharded: bool = False) -> bool:
         """Queue a message for a channel, or for one of the sharded channels; say whether it has found a place."""
         layout = self._layout
@@ -136,9 +143,12 @@ class Publishers:
 
     async def drained(self, seconds: float) -> None:
         """Wait until everything has been sent and confirmed, or so long."""
-        if self._asking:
-            await asyncio.wait(self._asking, timeout=seconds)
-        await asyncio.gather(*(each.drained(seconds) for each in self._publishers.values()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.tried()
+                if self._asking:
+                    await asyncio.wait(self._asking)
+                await asyncio.gather(*(each.drained(seconds) for each in self._publishers.values()))
 
     async def close(self) -> None:
         """Close the connections, and drop what waits."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from roomcast.adapters.bus_frames import VERSION, Kind, frame
+from roomcast.adapters.ends import DRAIN_PAUSE
 from roomcast.adapters.publisher import BATCH_SIZE, ENTRY_SIZE, Publishing
 from roomcast.engine.directory import Directory
 
@@ -21,8 +22,8 @@ __all__ = ["WorkersPublisher"]
 PAUSE: Final = 0.1
 """Seconds until another attempt to connect to a worker that does not take connections."""
 
-DRAIN_PAUSE: Final = 0.005
-"""Seconds between two looks whether everything has left."""
+HEARD_TIMEOUT: Final = 1.0
+"""Seconds that a new worker waits until the others have heard what it wants; one that hangs must not keep it from serving."""
 
 log = logging.getLogger("roomcast.adapters")
 
@@ -67,6 +68,13 @@ class WorkersPublisher:
         self._drop_all()
         self._loop = asyncio.get_running_loop()
 
+    async def tried(self) -> None:
+        """Wait until the workers that were there at the beginning have heard what this one wants; not for long."""
+        if self._heard is not None and not self._heard.done():
+            await asyncio.wait((self._heard,), timeout=HEARD_TIMEOUT)
+            if not self._heard.done():
+                self._heard.set_result(None)  # a worker that hangs is waited for once
+
     def publish(self, channel: bytes, payload: bytes, *, sharded: bool = False) -> bool:
         """Queue a message for the workers that want a channel; say whether it has found a place."""
         if self._loop is None:
@@ -107,13 +115,6 @@ class WorkersPublisher:
         for other in others:
             self.connect(other)
         self._look_heard()
-
-    async def heard(self, seconds: float) -> None:
-        """Wait until the workers that were there at the beginning have heard what this one wants, or so long."""
-        if self._heard is not None and not self._heard.done():
-            await asyncio.wait((self._heard,), timeout=seconds)
-            if not self._heard.done():
-                self._heard.set_result(None)  # a worker that hangs is waited for once
 
     def connect(self, name: str) -> None:
         """Connect to a worker, unless there is a connection."""

@@ -19,9 +19,6 @@ __all__ = ["WorkersSubscriber"]
 READ_SIZE: Final = 262_144
 """Bytes of one read; more has to wait until the loop has looked after the rest."""
 
-HEARD_TIMEOUT: Final = 1.0
-"""Seconds that a new worker waits until the others have heard what it wants; one that hangs must not keep it from serving."""
-
 log = logging.getLogger("roomcast.adapters")
 
 
@@ -76,8 +73,7 @@ class WorkersSubscriber:
         loop.call_soon(self._on_change)
 
     async def tried(self) -> None:
-        """Wait until the others have heard what this one wants; not for long."""
-        await self._publisher.heard(HEARD_TIMEOUT)
+        """Return at once: it listens as soon as it has started."""
 
     def add(
         self, channels: Handlers = NONE, patterns: Handlers = NONE, shards: Handlers = NONE
