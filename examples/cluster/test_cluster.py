@@ -43,10 +43,10 @@ def page() -> Iterator[str]:
     port = free_ports(1 + SERVERS)
     command = [sys.executable, str(HERE / "run.py"), f"--port={port}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines = iter(process.stdout.readline, "")
-        assert any(line.startswith("The cluster is on") for line in lines)
         try:
+            assert process.stdout is not None
+            lines = iter(process.stdout.readline, "")
+            assert any(line.startswith("The cluster is on") for line in lines)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()

@@ -53,8 +53,10 @@ def chromium():
 def port():
     """Run the demo on a free port."""
     with subprocess.Popen([*SERVER, "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
-        yield int(re.search(r":(\d+)/", process.stdout.readline())[1])
-        process.terminate()
+        try:
+            yield int(re.search(r":(\d+)/", process.stdout.readline())[1])
+        finally:
+            process.terminate()
 
 
 @pytest.mark.timeout(120)

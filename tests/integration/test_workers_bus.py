@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import pytest
 
 from integration.conftest import eventually
 from roomcast import Server, WorkersAdapter
-from roomcast.adapters.bus_frames import HEAD, MAX_NAME, VERSION, Kind, frame
+from roomcast.adapters.bus_frames import HEAD, MAX_NAME, VERSION, Frames, Kind, frame
 from roomcast.errors import UsageError
 from roomcast.testing import Connect, Manager
 from roomcast.testing.pytest import Connector
@@ -282,6 +283,101 @@ async def test_worker_that_does_not_read_holds_nobody_up(
             counters = adapter_of(a).counters
             assert counters["dropped_outbound"] > 100
             assert adapter_of(a).health.queued <= 200_000
+
+
+async def test_rooms_that_come_and_go_leave_nothing_for_a_worker_that_does_not_read(
+    start_worker: NewWorker, connect: Connect, tmp_path: Path
+) -> None:
+    directory = tmp_path / "workers"
+    directory.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(directory / "bus-hanging1"))
+        listener.listen()
+        a = await start_worker()
+        member = await connect(a, auth={"rooms": ["stays", "leaves"]})
+        with stranger_at(a) as hanging:
+            hanging.send(frame(Kind.HELLO, b"hanging1", VERSION) + frame(Kind.READY))
+            listener.accept()[0].close()  # the look whether somebody is there
+            line, _ = listener.accept()
+            with line:
+                for n in range(8_000):
+                    await a.sockets[member.id].join(f"room{n}", "leaves")
+                    a.sockets[member.id].leave(f"room{n}")
+                await a.sockets_leave("leaves")
+                assert adapter_of(a).publisher.size < 1_000
+                frames, wanted = Frames(), set[bytes]()
+                line.setblocking(False)
+                loop = asyncio.get_running_loop()
+
+                async def read_all() -> None:
+                    while b"over" not in wanted:
+                        data = await loop.sock_recv(line, 65_536)
+                        for kind, name, _ in frames.feed(data):
+                            room = name.rpartition(b"#")[0].rpartition(b"#")[2]
+                            if kind is Kind.WANT:
+                                wanted.add(room)
+                            elif kind is Kind.UNWANT:
+                                wanted.remove(room)
+
+                await a.sockets[member.id].join("over")
+                await asyncio.wait_for(read_all(), 5)
+                assert {b"stays", b"over"} <= wanted
+                assert b"leaves" not in wanted
+                assert not any(room.startswith(b"room") for room in wanted)
+
+
+async def test_worker_that_emits_and_ends_is_heard(
+    start_worker: NewWorker, connect: Connect, tmp_path: Path
+) -> None:
+    a = await start_worker()
+    client = await connect(a)
+    heard = heard_by(client, "n")
+    for n in range(10):
+        io = Server(workers=str(tmp_path / "workers"))
+        io.emit("n", n)
+        adapter_of(io).ensure_started()
+        io.emit("n", n + 0.5)
+        await io.close()
+        await eventually(lambda n=n: n + 0.5 in heard)
+    assert heard == [n / 2 for n in range(20)]
+
+
+async def test_early_events_are_bounded(tmp_path: Path) -> None:
+    directory = tmp_path / "workers"
+    directory.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as hanging:
+        hanging.bind(str(directory / "bus-hanging1"))
+        hanging.listen()
+        adapter = WorkersAdapter(str(directory), queue_size=10_000)
+        io = Server(adapter=adapter)
+        adapter.ensure_started()
+        for n in range(100):
+            io.emit("n", n, "x" * 1_000)
+        assert adapter.publisher.size < 11_000
+        assert adapter.counters["dropped_outbound"] > 90
+        await adapter.start()
+        assert adapter.publisher.size < 1_000
+        await io.close()
+
+
+async def test_worker_without_descriptors_waits_calmly(
+    start_worker: NewWorker, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = await start_worker()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with stranger_at(a) as first, stranger_at(a) as second:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            await asyncio.sleep(0.3)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert [each.getMessage()[:40] for each in caplog.records] == [
+            "cannot take the connection of another wo"
+        ]
+        for each in (first, second):
+            each.send(b"GET / HTTP/1.1\r\n\r\n")  # it is taken, and refused
+            loop = asyncio.get_running_loop()
+            assert await asyncio.wait_for(loop.sock_recv(each, 1), 5) == b""
 
 
 async def test_gap_is_told_where_messages_were_dropped(

@@ -7,6 +7,7 @@ import asyncio
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -118,6 +119,10 @@ class Member(EventEmitter, Generic[OutgoingT, IncomingT]):
         self._closed = True
         if self._loop is None:
             return
+        with suppress(
+            TimeoutError
+        ):  # what was published early is for those who are found by hearing
+            await asyncio.wait_for(self.publisher.tried(), DRAIN_TIMEOUT)
         await self._close_ears()
         await self.publisher.drained(DRAIN_TIMEOUT)
         await self.publisher.close()

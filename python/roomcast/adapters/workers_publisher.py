@@ -2,16 +2,19 @@
 
 Whom a message goes to is decided when it leaves, in the next iteration of the event loop. So a worker that has told everybody of its
 new member of a room before it told that member is not forgotten by anybody who was told to emit by the member: what it wants has arrived
-by then, and is read in the iteration before.
+by then, and is read in the iteration before. Until the workers that were there before have been heard nothing leaves: nobody knows yet
+what they want.
 """
 
 import asyncio
 import logging
 import socket
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Final
 
+from roomcast.adapters.backlog import Backlog
 from roomcast.adapters.bus_frames import VERSION, Kind, frame
 from roomcast.adapters.ends import DRAIN_PAUSE
 from roomcast.adapters.publisher import BATCH_SIZE, ENTRY_SIZE, Publishing
@@ -25,6 +28,9 @@ PAUSE: Final = 0.1
 HEARD_TIMEOUT: Final = 1.0
 """Seconds that a new worker waits until the others have heard what it wants; one that hangs must not keep it from serving."""
 
+UNDONE: Final = {Kind.WANT: Kind.UNWANT, Kind.UNWANT: Kind.WANT}
+"""What is taken back by saying what."""
+
 log = logging.getLogger("roomcast.adapters")
 
 
@@ -32,7 +38,7 @@ class WorkersPublisher:
     """The connections to the other workers. It belongs to the event loop in which `start` was called."""
 
     def __init__(self, directory: Directory, counters: Counter[str], how: Publishing) -> None:
-        """Prepare; what is published before anybody is there goes to nobody.
+        """Prepare; what is published before the start waits.
 
         Args:
             directory: Where the other workers listen.
@@ -46,11 +52,15 @@ class WorkersPublisher:
         self._lines: dict[str, _Line] = {}
         self._wanting: dict[bytes, dict[str, _Line]] = {}
         self._own: dict[bytes, None] = {}
+        self._early: Backlog[tuple[bytes, bytes]] = Backlog(how, counters)
         self._queue: list[tuple[bytes, bytes]] = []
         self._queued = 0
         self._is_scheduled = False
         self._name = b""
         self._heard: asyncio.Future[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._is_ready = False
+        self._is_closed = False
         self._was_connected = True
 
     @property
@@ -61,7 +71,7 @@ class WorkersPublisher:
     @property
     def size(self) -> int:
         """Bytes that wait, for all workers."""
-        return self._queued + sum(line.size for line in self._lines.values())
+        return self._early.size + self._queued + sum(line.size for line in self._lines.values())
 
     def start(self) -> None:
         """Begin to send, in the running event loop."""
@@ -70,16 +80,16 @@ class WorkersPublisher:
 
     async def tried(self) -> None:
         """Wait until the workers that were there at the beginning have heard what this one wants; not for long."""
-        if self._heard is not None and not self._heard.done():
-            await asyncio.wait((self._heard,), timeout=HEARD_TIMEOUT)
-            if not self._heard.done():
-                self._heard.set_result(None)  # a worker that hangs is waited for once
+        if self._heard is not None:
+            await asyncio.shield(self._heard)
 
     def publish(self, channel: bytes, payload: bytes, *, sharded: bool = False) -> bool:
         """Queue a message for the workers that want a channel; say whether it has found a place."""
-        if self._loop is None:
+        if self._is_closed:
             self._counters["dropped_outbound"] += 1
             return False
+        if not self._is_ready or self._loop is None:
+            return self._early.put((channel, payload), len(payload))
         self._queue.append((channel, payload))
         self._queued += len(payload) + ENTRY_SIZE
         if self._queued > BATCH_SIZE:
@@ -104,14 +114,18 @@ class WorkersPublisher:
     async def close(self) -> None:
         """Close the connections, and drop what waits."""
         self._drop_all()
+        self._early.clear()
         self._loop = None
+        self._is_closed = True
 
     # What follows is for `workers_subscriber.py`, which hears what the others say.
 
     def begin(self, name: str, others: Iterable[str]) -> None:
         """Connect to all workers that there are, under a name."""
         self._name = name.encode()
-        self._heard = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._heard = loop.create_future()
+        self._patience = loop.call_later(HEARD_TIMEOUT, self._begin_to_send)
         for other in others:
             self.connect(other)
         self._look_heard()
@@ -121,10 +135,10 @@ class WorkersPublisher:
         if name in self._lines or self._loop is None:
             return
         line = self._lines[name] = _Line(self._loop, name, self._how, self._counters)
-        line.say(frame(Kind.HELLO, self._name, VERSION))
+        line.say(Kind.HELLO, self._name, VERSION)
         for channel in self._own:
-            line.say(frame(Kind.WANT, channel))
-        line.say(frame(Kind.READY))
+            line.say(Kind.WANT, channel)
+        line.say(Kind.READY)
         self._open(line)
 
     def forget(self, name: str) -> None:
@@ -141,12 +155,12 @@ class WorkersPublisher:
     def want(self, channel: bytes) -> None:
         """Tell all that this worker wants a channel, now: who wants it is told of the room only then."""
         self._own[channel] = None
-        self._say(frame(Kind.WANT, channel))
+        self._say(Kind.WANT, channel)
 
     def unwant(self, channel: bytes) -> None:
         """Tell all that it wants a channel no more."""
         del self._own[channel]
-        self._say(frame(Kind.UNWANT, channel))
+        self._say(Kind.UNWANT, channel)
 
     def wanted(self, name: str, channel: bytes) -> None:
         """Learn that another worker wants a channel."""
@@ -166,7 +180,7 @@ class WorkersPublisher:
         """Tell another worker that this one knows what it wants."""
         line = self._lines.get(name)
         if line is not None:
-            line.say(frame(Kind.HEARD))
+            line.say(Kind.HEARD)
 
     def was_heard(self, name: str) -> None:
         """Learn that another worker knows what this one wants."""
@@ -175,9 +189,9 @@ class WorkersPublisher:
             line.was_heard = True
             self._look_heard()
 
-    def _say(self, said: bytes) -> None:
+    def _say(self, kind: Kind, channel: bytes) -> None:
         for line in list(self._lines.values()):
-            line.say(said)
+            line.say(kind, channel)
 
     def _unlist(self, channel: bytes, name: str) -> None:
         listed = self._wanting[channel]
@@ -186,11 +200,17 @@ class WorkersPublisher:
             del self._wanting[channel]
 
     def _look_heard(self) -> None:
-        heard = self._heard
-        if heard is None or heard.done():
-            return
         if all(line.was_heard for line in self._lines.values()):
-            heard.set_result(None)
+            self._begin_to_send()
+
+    def _begin_to_send(self) -> None:
+        """Send what has waited until it was known who wants it; a worker that hangs is waited for once."""
+        if self._is_ready or self._heard is None or self._heard.done():
+            return
+        self._heard.set_result(None)
+        self._is_ready = True
+        for channel, payload in self._early.take(inf):
+            self.publish(channel, payload)
 
     def _look_connected(self) -> None:
         connected = self.connected
@@ -247,10 +267,12 @@ class WorkersPublisher:
         self._wanting.clear()
         self._queue.clear()
         self._queued = 0
-        self._is_scheduled = False
-        if self._heard is not None and not self._heard.get_loop().is_closed():
-            self._heard.cancel()
-        self._heard = None
+        self._is_scheduled = self._is_ready = False
+        if self._patience is not None:
+            self._patience.cancel()
+        heard, self._heard = self._heard, None
+        if heard is not None and not heard.done() and not heard.get_loop().is_closed():
+            heard.set_result(None)
 
 
 class _Line:
@@ -260,7 +282,6 @@ class _Line:
         name: The worker.
         wants: The channels that it wants.
         was_heard: Whether it knows what this one wants.
-        size: Bytes that wait.
     """
 
     def __init__(
@@ -273,13 +294,11 @@ class _Line:
         self.name = name
         self.wants: set[bytes] = set()
         self.was_heard = False
-        self.size = 0
         self._loop = loop
-        self._limit = how.queue_size
-        self._drops_oldest = how.queue_policy == "drop_oldest"
-        self._counters = counters
-        # Frames, and whether they may be dropped: what this worker wants must arrive.
-        self._queue: deque[tuple[bytes, bool]] = deque()
+        # What this worker wants must arrive. It is no more than that, and what it wanted when the other one ceased to read.
+        self._said: dict[tuple[Kind, bytes], bytes] = {}
+        self._said_size = 0
+        self._messages: Backlog[bytes] = Backlog(how, counters)
         self._rest = memoryview(b"")
         self._socket: socket.socket | None = None
         self._is_full = False
@@ -290,25 +309,30 @@ class _Line:
         """Whether there is a connection."""
         return self._socket is not None
 
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return len(self._rest) + self._said_size + self._messages.size
+
     def open(self, connection: socket.socket, on_lost: Callable[[], None]) -> None:
         """Take the connection."""
         self._socket, self._on_lost = connection, on_lost
         self.flush()
 
-    def say(self, said: bytes) -> None:
-        """Send what must not be dropped, at once if it can be."""
-        self._queue.append((said, False))
-        self.size += len(said)
+    def say(self, kind: Kind, name: bytes = b"", payload: bytes = b"") -> None:
+        """Send what must not be dropped, at once if it can be; of what takes back something that has not left yet neither leaves."""
+        if kind in UNDONE:
+            undone = self._said.pop((UNDONE[kind], name), None)
+            if undone is not None:
+                self._said_size -= len(undone)
+                return
+        said = self._said[kind, name] = frame(kind, name, payload)
+        self._said_size += len(said)
         self.flush()
 
     def put(self, message: bytes) -> None:
         """Queue a message; something is dropped if there is no room."""
-        size = len(message) + ENTRY_SIZE
-        if self.size + size > self._limit and not self._make_room(size):
-            self._counters["dropped_outbound"] += 1
-            return
-        self._queue.append((message, True))
-        self.size += size
+        self._messages.put(message, len(message))
 
     def flush(self) -> None:
         """Send what waits, as much as the worker takes."""
@@ -316,12 +340,11 @@ class _Line:
         if connection is None or self._is_full:
             return
         try:
-            while self._rest or self._queue:
+            while self._rest or self._said or self._messages:
                 if not self._rest:
-                    self._take()
+                    self._rest = memoryview(self._take())
                 sent = connection.send(self._rest)
                 self._rest = self._rest[sent:]
-                self.size -= sent
         except BlockingIOError:
             self._is_full = True
             self._loop.add_writer(connection, self._writable)
@@ -332,9 +355,10 @@ class _Line:
     def close(self) -> None:
         """Close the connection, and drop what waits: nobody is there for it."""
         connection, self._socket = self._socket, None
-        self._queue.clear()
+        self._said.clear()
+        self._said_size = 0
+        self._messages.clear()
         self._rest = memoryview(b"")
-        self.size = 0
         if connection is not None:
             if self._is_full and not self._loop.is_closed():
                 self._loop.remove_writer(connection)
@@ -346,27 +370,9 @@ class _Line:
             self._loop.remove_writer(self._socket)
             self.flush()
 
-    def _take(self) -> None:
-        """Put what is to be sent next into one piece."""
-        queue, batch, size = self._queue, list[bytes](), 0
-        while queue and (not size or size + len(queue[0][0]) <= BATCH_SIZE):
-            each, droppable = queue.popleft()
-            batch.append(each)
-            size += len(each)
-            if droppable:
-                self.size -= ENTRY_SIZE
-        self._rest = memoryview(b"".join(batch))
-
-    def _make_room(self, size: int) -> bool:
-        if not self._drops_oldest or size > self._limit:
-            return False
-        kept: list[tuple[bytes, bool]] = []
-        while self._queue and self.size + size > self._limit:
-            entry, droppable = self._queue.popleft()
-            if droppable:
-                self.size -= len(entry) + ENTRY_SIZE
-                self._counters["dropped_outbound"] += 1
-            else:
-                kept.append((entry, droppable))
-        self._queue.extendleft(reversed(kept))
-        return self.size + size <= self._limit
+    def _take(self) -> bytes:
+        """Return what is to be sent next, in one piece."""
+        piece = b"".join([*self._said.values(), *self._messages.take(BATCH_SIZE)])
+        self._said.clear()
+        self._said_size = 0
+        return piece

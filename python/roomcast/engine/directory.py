@@ -23,6 +23,9 @@ MAX_PATH: Final = 100
 BACKLOG: Final = 4_096
 """Connections of other workers that wait to be accepted."""
 
+ACCEPT_PAUSE: Final = 0.5
+"""Seconds until connections are taken again where no descriptor was left for one."""
+
 log = logging.getLogger("roomcast.engine")
 
 
@@ -100,6 +103,7 @@ class Listener:
         self._name = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socket: socket.socket | None = None
+        self._pause: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
@@ -112,7 +116,7 @@ class Listener:
         self._directory.sweep()
         self._loop, self._name = loop, name
         self._socket = self._directory.listen(name)
-        loop.add_reader(self._socket, self._accept)
+        self._resume(loop, self._socket)
 
     def stop(self) -> None:
         """Listen no more."""
@@ -120,6 +124,8 @@ class Listener:
         loop, self._loop = self._loop, None
         if listening is None or loop is None:
             return
+        if self._pause is not None:
+            self._pause.cancel()
         if not loop.is_closed():
             loop.remove_reader(listening)
         listening.close()
@@ -131,14 +137,25 @@ class Listener:
                 line, _ = self._socket.accept()
             except BlockingIOError:
                 return
-            except OSError as error:  # no descriptor is left; the other worker waits
-                log.warning("cannot take the connection of another worker yet: %s", error)
+            except OSError as error:
+                self._wait(error)
                 return
             if _is_own(line):
                 line.setblocking(False)
                 self._on_line(line)
             else:
                 line.close()
+
+    def _wait(self, error: OSError) -> None:
+        """Take nothing for a while: no descriptor is left, and the loop would call again and again. The other worker waits."""
+        log.warning("cannot take the connection of another worker yet: %s", error)
+        loop, listening = self._loop, self._socket
+        if loop is not None and listening is not None:
+            loop.remove_reader(listening)
+            self._pause = loop.call_later(ACCEPT_PAUSE, self._resume, loop, listening)
+
+    def _resume(self, loop: asyncio.AbstractEventLoop, listening: socket.socket) -> None:
+        loop.add_reader(listening, self._accept)
 
 
 def _is_own(line: socket.socket) -> bool:
