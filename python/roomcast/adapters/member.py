@@ -119,9 +119,8 @@ class Member(EventEmitter, Generic[OutgoingT, IncomingT]):
         self._closed = True
         if self._loop is None:
             return
-        with suppress(
-            TimeoutError
-        ):  # what was published early is for those who are found by hearing
+        # What was published early is for those of whom it learns by hearing them.
+        with suppress(TimeoutError):
             await asyncio.wait_for(self.publisher.tried(), DRAIN_TIMEOUT)
         await self._close_ears()
         await self.publisher.drained(DRAIN_TIMEOUT)
