@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+import socketio
 from engineio.async_drivers.asgi import translate_request
 from engineio.static_files import get_static_file
 
@@ -286,6 +287,18 @@ def test_what_speaks_no_asgi_is_refused():
         sio.instrument(auth=False)
     with pytest.raises(TypeError, match="callable"):
         sio.on("event", 5)
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        (socketio.AsyncServer(async_mode="asgi"), "not socketio.async_server.AsyncServer"),
+        (roomcast.Server(), r"not roomcast.server.server.Server; a roomcast.Server has io.asgi"),
+    ],
+)
+def test_application_takes_the_server_of_the_same_import(server, words):
+    with pytest.raises(UsageError, match=words):
+        compat.ASGIApp(server)
 
 
 async def test_background_tasks_are_kept():

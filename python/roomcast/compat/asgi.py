@@ -4,14 +4,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from roomcast.compat.server import AsyncServer
 from roomcast.compat.static import StaticFile, StaticFiles, find_static_file
 from roomcast.engine.asgi import ASGIApplication, Receive, Scope, Send
 from roomcast.engine.http import respond
-
-if TYPE_CHECKING:
-    from roomcast.compat.server import AsyncServer
+from roomcast.errors import UsageError
 
 __all__ = ["ASGIApp"]
 
@@ -35,7 +34,7 @@ class ASGIApp:
 
     def __init__(
         self,
-        socketio_server: "AsyncServer",
+        socketio_server: AsyncServer,
         other_asgi_app: ASGIApplication | None = None,
         static_files: StaticFiles | None = None,
         socketio_path: str | None = "socket.io",
@@ -51,15 +50,18 @@ class ASGIApp:
             socketio_path: What the path of every request for the server begins with; ``None`` if all are for it.
             on_startup: Called at the beginning.
             on_shutdown: Called at the end.
+
+        Raises:
+            UsageError: If it is another server.
         """
-        self._server = socketio_server
+        self._server = _checked(socketio_server)
         self._other_app = other_asgi_app
         self._static_files = static_files or {}
         self._prefix = None if socketio_path is None else f"/{socketio_path.strip('/')}/"
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown
         hooked = other_asgi_app is None or on_startup is not None or on_shutdown is not None
-        self._lifespan = socketio_server.io.asgi(self._run_hooks if hooked else other_asgi_app)
+        self._lifespan = self._server.io.asgi(self._run_hooks if hooked else other_asgi_app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -105,3 +107,14 @@ class ASGIApp:
 async def _serve_file(file: StaticFile, send: Send) -> None:
     body = await asyncio.to_thread(file.path.read_bytes)
     await respond(send, 200, body, [(b"content-type", file.content_type.encode("latin-1"))])
+
+
+def _checked(server: object) -> AsyncServer:
+    """Return a server that is ours; half an import is changed sooner than both halves."""
+    if not isinstance(server, AsyncServer):
+        kind = type(server)
+        raise UsageError(
+            "ASGIApp takes a server of the same import, roomcast.compat.AsyncServer, "
+            f"not {kind.__module__}.{kind.__qualname__}; a roomcast.Server has io.asgi(app)"
+        )
+    return server
