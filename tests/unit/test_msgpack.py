@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import time
 import tracemalloc
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -167,6 +168,31 @@ def test_values_arrive(given, arrives):
 def test_a_date_without_zone_is_local():
     given = datetime(2024, 1, 1, 12)  # noqa: DTZ001  that is what is tested
     assert carried(given) == given.astimezone(UTC)
+
+
+FIRST, LAST = (
+    edge.replace(tzinfo=timezone(timedelta(hours=hours)))
+    for edge, hours in ((datetime.min, 1), (datetime.max, -1))  # noqa: DTZ901  replaced at once
+)
+"""Times that Python cannot say in UTC."""
+
+
+@pytest.mark.parametrize("edge", [FIRST, LAST])
+def test_dates_at_the_ends_of_the_calendar_are_written(edge):
+    milliseconds = (edge - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    assert b"\xd7\x00" + milliseconds.to_bytes(8, signed=True) in encode(edge)
+
+
+@pytest.mark.parametrize("zone", ["XXX-1", "XXX+1"])
+def test_a_date_that_is_no_utc_of_python_has_no_form(zone, monkeypatch):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        with pytest.raises(EncodeError, match=r"data\[1\]: datetime has no MessagePack form"):
+            encode((FIRST if zone == "XXX-1" else LAST).replace(tzinfo=None))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_bytes_are_those_of_another_library():

@@ -19,15 +19,20 @@ MILLISECOND: Final = timedelta(milliseconds=1)
 def convert(value: object) -> Any:
     """Return what stands for a value, or ``NotImplemented`` for a type that nobody knows.
 
-    A ``datetime`` becomes milliseconds since 1970 as JavaScript's ``Date``; one without a time zone is local time. Everything else
-    becomes what it is in JSON.
+    A ``datetime`` becomes milliseconds since 1970 as JavaScript's ``Date``; one without a time zone is local time, which has no
+    form where UTC would be beyond Python's years. Everything else becomes what it is in JSON.
 
     Source:
         notepack.io 2.2.0, ``lib/encode.js``.
     """
     if not isinstance(value, datetime):
         return convert_to_json(value)
-    milliseconds = (value.astimezone(UTC) - EPOCH) // MILLISECOND
+    if value.utcoffset() is None:
+        try:
+            value = value.astimezone(UTC)
+        except (OverflowError, ValueError):  # local time of the first or last day that Python has
+            return NotImplemented
+    milliseconds = (value - EPOCH) // MILLISECOND
     return Ext(0, milliseconds.to_bytes(8, signed=True))
 
 
