@@ -156,6 +156,19 @@ def test_a_replaced_method_is_called(method):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("base", [Packet, MsgPackPacket, reference.Packet], ids=THREE)
+def test_slots_of_a_subclass_are_copied(base):
+    class Slotted(base):
+        __slots__ = ("mine",)
+
+    packet = Slotted(data=["a"])
+    packet.mine, packet.other = [1], 2
+    for other in (copy.copy(packet), copy.deepcopy(packet)):
+        assert (other.data, other.mine, other.other) == (["a"], [1], 2)
+    del packet.mine
+    assert not hasattr(copy.copy(packet), "mine")
+
+
 def test_a_subclass_may_take_other_arguments_and_be_a_mixin():
     class Named:
         def encode(self):

@@ -1,7 +1,7 @@
 """The packet of python-socketio, with roomcast's core inside."""
 
 from functools import cache
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from roomcast._core import (
     CompatMsgPackPacket,
@@ -91,7 +91,12 @@ class Packet(CompatPacket):
         return packet if self.id is None else packet | {"id": self.id}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ATTRIBUTES} | self.__dict__
+        state: Any = object.__getstate__(self)
+        own: dict[str, Any] = {name: getattr(self, name) for name in ATTRIBUTES}
+        if not isinstance(state, tuple):
+            return own | (state or {})
+        others, slots = cast("tuple[dict[str, Any] | None, dict[str, Any]]", state)
+        return own | (others or {}) | slots
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
