@@ -137,23 +137,84 @@ def test_deeper_data_than_the_core_takes_goes_the_long_way():
     "method", ["data_is_binary", "deconstruct_binary", "reconstruct_binary", "decode"]
 )
 def test_a_replaced_method_is_called(method):
-    def replaced(self, *args):
-        calls.append(args)
-        return getattr(super(own, self), method)(*args)
+    def calls_of(base: Any) -> list[Any]:
+        def replaced(self, *args):
+            calls.append(args)
+            return getattr(super(own, self), method)(*args)
 
-    def class_replaced(cls, *args):
-        calls.append(args)
-        return getattr(super(own, cls), method)(*args)
+        def class_replaced(cls, *args):
+            calls.append(args)
+            return getattr(super(own, cls), method)(*args)
 
-    calls: list[Any] = []
+        calls: list[Any] = []
+        new = replaced if method == "decode" else classmethod(class_replaced)
+        own = type("Own", (base,), {method: new})
+        text, attachment = own(data=["a", b"b"]).encode()
+        packet = own(encoded_packet=text)
+        packet.add_attachment(attachment)
+        assert packet.data == ["a", b"b"]
+        return calls
+
+    assert calls_of(Packet) == calls_of(reference.Packet) != []
+
+
+@pytest.mark.parametrize("base", [Packet, reference.Packet], ids=("ours", "theirs"))
+def test_a_class_that_knows_more_that_is_binary_finds_it_anywhere(base):
+    class Wider(base):
+        @classmethod
+        def data_is_binary(cls, data):
+            return isinstance(data, memoryview) or super().data_is_binary(data)
+
+    for data in (memoryview(b""), ["a", {"b": [memoryview(b"")]}], ["a", b""]):
+        assert Wider(data=data).packet_type == 5
+    for data in (None, ["a", {"b": [1]}], ("a", b"")):
+        assert Wider(data=data).packet_type == 2
+    assert base(data=[memoryview(b"")]).packet_type == 2
+
+
+@pytest.mark.parametrize("base", [Packet, MsgPackPacket, reference.Packet], ids=THREE)
+@pytest.mark.parametrize("kind", ["class attributes", "properties", "slots", "setter"])
+def test_a_subclass_may_have_its_own_attributes(base, kind):
+    names = ("packet_type", "data", "namespace", "id", "attachment_count", "attachments")
+    written: list[str] = []
+
+    def set_any(self, name, value):
+        written.append(name)
+        base.__setattr__(self, name, value)
+
+    def property_of(name):
+        def write(self, value):
+            written.append(name)
+            self.__dict__["own " + name] = value
+
+        return property(lambda self: self.__dict__["own " + name], write)
+
     own: Any = type(
-        "Own", (Packet,), {method: replaced if method == "decode" else classmethod(class_replaced)}
+        "Own",
+        (base,),
+        {
+            "class attributes": dict.fromkeys(names, "the class's"),
+            "properties": {name: property_of(name) for name in names},
+            "slots": {"__slots__": names},
+            "setter": {"__setattr__": set_any},
+        }[kind],
     )
-    text, attachment = own(data=["a", b"b"]).encode()
-    packet = own(encoded_packet=text)
-    packet.add_attachment(attachment)
-    assert packet.data == ["a", b"b"]
-    assert len(calls) == 1
+    packet = own(2, ["a", 1], "/n", 7)
+    assert [getattr(packet, name) for name in names] == [2, ["a", 1], "/n", 7, 0, []]
+    plain = base(2, ["a", 1], "/n", 7).encode()
+    assert packet.encode() == plain
+    packet.decode(base(3, ["b"], "/m", 8).encode())
+    assert [getattr(packet, name) for name in names[:4]] == [3, ["b"], "/m", 8]
+    assert own(encoded_packet=plain).encode() == plain
+    if kind in ("properties", "setter"):
+        assert set(written) == set(names)
+    if base.uses_binary_events:
+        text, attachment = own(data=["a", b"b"]).encode()
+        packet = own(encoded_packet=text)
+        assert packet.attachment_count == 1
+        assert packet.add_attachment(attachment)
+        assert packet.data == ["a", b"b"]
+        assert packet.attachments == [b"b"]
 
 
 @pytest.mark.parametrize("base", [Packet, MsgPackPacket, reference.Packet], ids=THREE)

@@ -13,7 +13,14 @@ from typing import Any, Final
 from roomcast.errors import MissingDependencyError
 from roomcast.types import PacketType
 
-__all__ = ["decode", "decode_msgpack", "encode", "encode_msgpack", "msgpack"]
+__all__ = [
+    "data_is_binary",
+    "decode",
+    "decode_msgpack",
+    "encode",
+    "encode_msgpack",
+    "msgpack",
+]
 
 BINARY_TYPES: Final = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
 
@@ -72,6 +79,15 @@ def decode(packet: Any, encoded_packet: Any) -> int:
     if rest:
         packet.data = packet.json.loads(rest)
     return attachments
+
+
+def data_is_binary(cls: Any, data: Any) -> bool:
+    """Return whether data holds anything binary to a class that has an opinion of its own on each value."""
+    if isinstance(data, dict):
+        data = list(data.values())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(data, list):
+        return any(cls.data_is_binary(item) for item in data)  # pyright: ignore[reportUnknownVariableType]
+    return isinstance(data, bytes | bytearray)
 
 
 def msgpack() -> Any:

@@ -13,13 +13,16 @@ from roomcast._core import (
     deconstruct_binary,
     reconstruct_binary,
 )
-from roomcast.compat import json as default_json
+from roomcast.compat import json as default_json, lenient
 from roomcast.types import Limits
 
 __all__ = ["Packet", "StrictPacket"]
 
 HOOKS: Final = ("decode", "data_is_binary", "deconstruct_binary", "reconstruct_binary")
 """Methods that others call in python-socketio, so that a subclass may replace them."""
+
+SETTER: Final = "__setattr__"
+"""What sets attributes in python-socketio; a subclass may have one of its own, and attributes, too."""
 
 ATTRIBUTES: Final = (
     "packet_type",
@@ -55,6 +58,7 @@ class Packet(CompatPacket):
     uses_binary_events: ClassVar[bool] = True
     json: ClassVar[Any] = default_json
     _is_customised: ClassVar[bool] = False
+    _looks_for_binary: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -63,12 +67,15 @@ class Packet(CompatPacket):
             for base in cls.__mro__[: cls.__mro__.index(Packet)]
             if base is not CompatMsgPackPacket  # which the core knows
         ]
-        cls._is_customised = any(name in base.__dict__ for base in below for name in HOOKS)
+        cls._is_customised = any(
+            name in base.__dict__ for base in below for name in (*HOOKS, *ATTRIBUTES, SETTER)
+        )
+        cls._looks_for_binary = any("data_is_binary" in base.__dict__ for base in below)
 
     @classmethod
     def data_is_binary(cls, data: Any) -> bool:
         """Return whether ``bytes`` or a ``bytearray`` stand somewhere in the lists and dicts of data."""
-        return data_is_binary(data)
+        return lenient.data_is_binary(cls, data) if cls._looks_for_binary else data_is_binary(data)
 
     @classmethod
     def deconstruct_binary(cls, data: Any) -> tuple[Any, list[Any]]:

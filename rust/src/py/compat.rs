@@ -64,8 +64,8 @@ fn is_set(packet: &Bound<'_, CompatPacket>, name: &Bound<'_, PyString>) -> PyRes
     packet.getattr(name)?.is_truthy()
 }
 
-/// Whether a subclass has replaced methods that the short way does not call.
-fn is_customised(packet: &Bound<'_, CompatPacket>) -> PyResult<bool> {
+/// Whether a subclass has methods or attributes of its own in the place of some that the short way does not ask for.
+pub(super) fn is_customised(packet: &Bound<'_, CompatPacket>) -> PyResult<bool> {
     is_set(packet, pyo3::intern!(packet.py(), "_is_customised"))
 }
 
@@ -141,6 +141,19 @@ impl CompatPacket {
         self.id.set(id);
     }
 
+    /// The same for a class that may have attributes of its own.
+    #[cold]
+    pub(super) fn assign_parts<'py>(
+        slf: &Bound<'py, Self>,
+        [packet_type, data, namespace, id]: [Bound<'py, PyAny>; 4],
+    ) -> PyResult<()> {
+        let py = slf.py();
+        slf.setattr(pyo3::intern!(py, "packet_type"), packet_type)?;
+        slf.setattr(pyo3::intern!(py, "data"), data)?;
+        slf.setattr(pyo3::intern!(py, "namespace"), namespace)?;
+        slf.setattr(pyo3::intern!(py, "id"), id)
+    }
+
     /// Type, data, namespace and id, if none has been deleted.
     pub(super) fn parts<'py>(&self, py: Python<'py>) -> Option<[Bound<'py, PyAny>; 4]> {
         Some([
@@ -162,8 +175,64 @@ impl CompatPacket {
         number(py, decoded.attachments)
     }
 
-    /// Make it a packet of the binary type that stands for its own.
-    fn become_binary(&self, packet_type: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// The same for a class that may have attributes of its own.
+    #[cold]
+    fn assign<'py>(slf: &Bound<'py, Self>, decoded: Decoded<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        slf.setattr(pyo3::intern!(py, "packet_type"), decoded.packet_type)?;
+        slf.setattr(pyo3::intern!(py, "data"), decoded.data)?;
+        slf.setattr(pyo3::intern!(py, "namespace"), decoded.namespace)?;
+        if let Some(id) = decoded.id {
+            slf.setattr(pyo3::intern!(py, "id"), id)?;
+        }
+        Ok(number(py, decoded.attachments))
+    }
+
+    /// Read a text; return how many attachments belong to it.
+    fn read<'py>(
+        slf: &Bound<'py, Self>,
+        encoded_packet: &Bound<'py, PyAny>,
+        is_customised: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if let Ok(text) = encoded_packet.cast_exact::<PyString>() {
+            if let Some(json) = other_json(slf)? {
+                if let Some((front, payload)) = compat_json::read_front(text) {
+                    let count = if is_customised {
+                        Self::assign(slf, front)?
+                    } else {
+                        slf.get().take(py, front)
+                    };
+                    if let Some(payload) = payload {
+                        let data = json.call_method1(pyo3::intern!(py, "loads"), (payload,))?;
+                        Self::set_data(slf, data, is_customised)?;
+                    }
+                    return Ok(count);
+                }
+            } else if let Some(decoded) = read_packet(text)? {
+                if is_customised {
+                    return Self::assign(slf, decoded);
+                }
+                return Ok(slf.get().take(py, decoded));
+            }
+        }
+        lenient!(py, "decode")?.call1((slf, encoded_packet))
+    }
+
+    fn set_data<'py>(
+        slf: &Bound<'py, Self>,
+        data: Bound<'py, PyAny>,
+        is_customised: bool,
+    ) -> PyResult<()> {
+        if is_customised {
+            return slf.setattr(pyo3::intern!(slf.py(), "data"), data);
+        }
+        slf.get().data.set(data);
+        Ok(())
+    }
+
+    /// The binary type that stands for a type.
+    fn binary_type<'py>(packet_type: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let binary = if packet_type.eq(EVENT)? {
             BINARY_EVENT
         } else if packet_type.eq(ACK)? {
@@ -173,7 +242,43 @@ impl CompatPacket {
                 "Packet does not support binary payload.",
             ));
         };
-        self.packet_type.set(number(packet_type.py(), binary));
+        Ok(number(packet_type.py(), binary))
+    }
+
+    /// Fill a packet of a class that may have methods and attributes of its own.
+    #[cold]
+    fn fill_customised<'py>(
+        slf: &Bound<'py, Self>,
+        parts: [Bound<'py, PyAny>; 4],
+        binary: Option<Bound<'py, PyAny>>,
+        encoded_packet: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let count = pyo3::intern!(py, "attachment_count");
+        Self::assign_parts(slf, parts)?;
+        if is_set(slf, pyo3::intern!(py, "uses_binary_events"))? {
+            let is_binary = match binary {
+                Some(binary) => binary,
+                None => slf.call_method1(
+                    pyo3::intern!(py, "data_is_binary"),
+                    (slf.getattr(pyo3::intern!(py, "data"))?,),
+                )?,
+            };
+            if is_binary.is_truthy()? {
+                let name = pyo3::intern!(py, "packet_type");
+                slf.setattr(name, Self::binary_type(&slf.getattr(name)?)?)?;
+            }
+        }
+        slf.setattr(count, 0)?;
+        slf.setattr(pyo3::intern!(py, "attachments"), PyList::empty(py))?;
+        if let Some(encoded) = encoded_packet
+            && encoded.is_truthy()?
+        {
+            let announced = slf.call_method1(pyo3::intern!(py, "decode"), (encoded,))?;
+            if announced.is_truthy()? {
+                slf.setattr(count, announced)?;
+            }
+        }
         Ok(())
     }
 
@@ -277,22 +382,7 @@ impl CompatPacket {
         slf: &Bound<'py, Self>,
         encoded_packet: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        if let Ok(text) = encoded_packet.cast_exact::<PyString>() {
-            if let Some(json) = other_json(slf)? {
-                if let Some((front, payload)) = compat_json::read_front(text) {
-                    let count = slf.get().take(py, front);
-                    if let Some(payload) = payload {
-                        let data = json.call_method1(pyo3::intern!(py, "loads"), (payload,))?;
-                        slf.get().data.set(data);
-                    }
-                    return Ok(count);
-                }
-            } else if let Some(decoded) = read_packet(text)? {
-                return Ok(slf.get().take(py, decoded));
-            }
-        }
-        lenient!(py, "decode")?.call1((slf, encoded_packet))
+        Self::read(slf, encoded_packet, is_customised(slf)?)
     }
 
     fn add_attachment<'py>(
@@ -300,8 +390,12 @@ impl CompatPacket {
         attachment: Bound<'py, PyAny>,
     ) -> PyResult<bool> {
         let py = slf.py();
-        let packet = slf.get();
-        let attachments = packet.attachment_list(py);
+        let is_customised = is_customised(slf)?;
+        let attachments = if is_customised {
+            slf.getattr(pyo3::intern!(py, "attachments"))?
+        } else {
+            slf.get().attachment_list(py)
+        };
         let count = slf.getattr(pyo3::intern!(py, "attachment_count"))?;
         if count.le(attachments.len()?)? {
             return Err(PyValueError::new_err("Unexpected binary attachment"));
@@ -315,12 +409,12 @@ impl CompatPacket {
             return Ok(false);
         }
         let data = slf.getattr(pyo3::intern!(py, "data"))?;
-        let data = if is_customised(slf)? {
+        let data = if is_customised {
             slf.call_method1(pyo3::intern!(py, "reconstruct_binary"), (data, attachments))?
         } else {
             reconstruct_binary(&data, &attachments)?
         };
-        packet.data.set(data);
+        Self::set_data(slf, data, is_customised)?;
         Ok(true)
     }
 
@@ -365,47 +459,40 @@ impl Construct<6> for CompatPacket {
         let given = |argument: Option<Bound<'py, PyAny>>| argument.filter(|value| !value.is_none());
         let (data, binary, encoded_packet) = (given(data), given(binary), given(encoded_packet));
         let packet_type = packet_type.unwrap_or_else(|| number(py, EVENT));
-        packet.set_parts([
+        let parts = [
             packet_type.clone(),
             data.clone().unwrap_or_else(none),
             namespace.unwrap_or_else(none),
             id.unwrap_or_else(none),
-        ]);
+        ];
+        if is_customised(slf)? {
+            return Self::fill_customised(slf, parts, binary, encoded_packet);
+        }
+        packet.set_parts(parts);
         packet.attachment_count.set(number(py, 0));
         packet.attachments.clear(py);
 
-        let is_binary = match (&binary, &data) {
+        let uses = || is_set(slf, pyo3::intern!(py, "uses_binary_events"));
+        let is_binary = match (binary, data) {
             (None, None) => false,
-            (Some(binary), _) => {
-                binary.is_truthy()? && is_set(slf, pyo3::intern!(py, "uses_binary_events"))?
-            }
+            (Some(binary), _) => binary.is_truthy()? && uses()?,
+            // In MessagePack the class mostly says no, else the data says so sooner than the class.
             (None, Some(data)) => {
-                if is_customised(slf)? {
-                    is_set(slf, pyo3::intern!(py, "uses_binary_events"))?
-                        && slf
-                            .call_method1(pyo3::intern!(py, "data_is_binary"), (data,))?
-                            .is_truthy()?
-                } else {
-                    // In MessagePack the class mostly says no, else the data says so sooner than the class.
-                    let uses = || is_set(slf, pyo3::intern!(py, "uses_binary_events"));
-                    (slf.cast::<CompatMsgPackPacket>().is_err() || uses()?)
-                        && data_is_binary(data)?
-                        && uses()?
-                }
+                (slf.cast::<CompatMsgPackPacket>().is_err() || uses()?)
+                    && data_is_binary(&data)?
+                    && uses()?
             }
         };
         if is_binary {
-            packet.become_binary(&packet_type)?;
+            packet.packet_type.set(Self::binary_type(&packet_type)?);
         }
         if let Some(encoded) = encoded_packet
             && encoded.is_truthy()?
         {
-            let count = if is_customised(slf)? {
-                slf.call_method1(pyo3::intern!(py, "decode"), (encoded,))?
-            } else if let Ok(packet) = slf.cast::<CompatMsgPackPacket>() {
-                CompatMsgPackPacket::decode(packet, &encoded)?
+            let count = if let Ok(packet) = slf.cast::<CompatMsgPackPacket>() {
+                CompatMsgPackPacket::read(packet, &encoded, false)?
             } else {
-                Self::decode(slf, &encoded)?
+                Self::read(slf, &encoded, false)?
             };
             if count.is_truthy()? {
                 packet.attachment_count.set(count);

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use super::compat::{CompatPacket, lenient};
+use super::compat::{CompatPacket, is_customised, lenient};
 use super::compat_text::LIMITS;
 use super::decoder::SMALL_PAYLOAD;
 use super::msgpack_decode::PyBuilder;
@@ -61,12 +61,29 @@ impl CompatMsgPackPacket {
         lenient!(py, "encode_msgpack")?.call1((slf,))
     }
 
-    pub(super) fn decode<'py>(
+    fn decode<'py>(
         slf: &Bound<'py, Self>,
         encoded_packet: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        Self::read(slf, encoded_packet, is_customised(slf.as_super())?)
+    }
+}
+
+impl CompatMsgPackPacket {
+    /// Read bytes; return `None`, as there are no attachments.
+    pub(super) fn read<'py>(
+        slf: &Bound<'py, Self>,
+        encoded_packet: &Bound<'py, PyAny>,
+        is_customised: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        if read_packet(slf.as_super(), encoded_packet)? {
+        let packet = slf.as_super();
+        if let Some(parts) = read_packet(packet, encoded_packet)? {
+            if is_customised {
+                CompatPacket::assign_parts(packet, parts)?;
+            } else {
+                packet.get().set_parts(parts);
+            }
             return Ok(py.None().into_bound(py));
         }
         lenient!(py, "decode_msgpack")?.call1((slf, encoded_packet))
@@ -104,11 +121,14 @@ fn write_packet<'py>(packet: &Bound<'py, CompatPacket>) -> Option<Bound<'py, PyB
     bytes
 }
 
-/// Read a packet, if it goes; return whether it did.
-fn read_packet(packet: &Bound<'_, CompatPacket>, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// Read type, data, namespace and id of a packet, if it goes.
+fn read_packet<'py>(
+    packet: &Bound<'py, CompatPacket>,
+    data: &Bound<'py, PyAny>,
+) -> PyResult<Option<[Bound<'py, PyAny>; 4]>> {
     let py = packet.py();
     let Ok(bytes) = data.cast_exact::<PyBytes>() else {
-        return Ok(false);
+        return Ok(None);
     };
     let bytes = bytes.as_bytes();
     let class = packet.get_type();
@@ -117,14 +137,11 @@ fn read_packet(packet: &Bound<'_, CompatPacket>, data: &Bound<'_, PyAny>) -> PyR
     let read = read_fields(bytes, &mut builder);
     drop(pause);
     match read {
-        Ok(Some(fields)) if !builder.has_lone_surrogate => {
-            packet.get().set_parts(fields);
-            Ok(true)
-        }
-        Ok(_) => Ok(false),
+        Ok(fields) if !builder.has_lone_surrogate => Ok(fields),
+        Ok(_) => Ok(None),
         // The library would have raised before the hook did.
-        Err(_) if builder.has_lone_surrogate => Ok(false),
-        Err(error) if errors::is_packet_error(py, &error) => Ok(false),
+        Err(_) if builder.has_lone_surrogate => Ok(None),
+        Err(error) if errors::is_packet_error(py, &error) => Ok(None),
         Err(error) => Err(error),
     }
 }
