@@ -411,6 +411,17 @@ def test_strict_refuses_what_the_codec_refuses(text, kind):
     assert raised.value.kind == kind
 
 
+@pytest.mark.parametrize("empty", ["", b""], ids=repr)
+def test_only_strict_refuses_an_empty_message(empty):
+    for cls in (Packet, MsgPackPacket, reference.Packet):
+        packet = cls(encoded_packet=empty)
+        assert (packet.packet_type, packet.data) == (2, None)
+    for cls in (StrictPacket, StrictMsgPackPacket):
+        with pytest.raises(PacketError):
+            cls(encoded_packet=empty)
+        assert cls(encoded_packet=None).packet_type == 2
+
+
 def test_strict_refuses_to_send_what_is_refused_elsewhere():
     with pytest.raises(ReservedEventError):
         StrictPacket(data=["disconnect"]).encode()

@@ -70,6 +70,7 @@ class StrictMsgPackPacket(MsgPackPacket):
     """
 
     limits: ClassVar[Limits] = Limits()
+    _reads_empty: ClassVar[bool] = True
 
     def encode(self) -> Any:
         """Return the packet's bytes.

@@ -59,6 +59,7 @@ class Packet(CompatPacket):
     json: ClassVar[Any] = default_json
     _is_customised: ClassVar[bool] = False
     _looks_for_binary: ClassVar[bool] = False
+    _reads_empty: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -113,7 +114,7 @@ class Packet(CompatPacket):
 class StrictPacket(Packet):
     """A `Packet` that refuses what `roomcast.codec` refuses.
 
-    Reserved event names, payloads that do not fit their type, coerced numbers, placeholders without an attachment, and what
+    Empty texts, reserved event names, payloads that do not fit their type, coerced numbers, placeholders without an attachment, and what
     passes a limit raise `PacketError` when they arrive and `EncodeError` or `ReservedEventError` when they are sent; both are a
     `ValueError`, as what a `Packet` raises about texts. Values that only roomcast can write (dates, UUIDs, dataclasses …) are
     written, ``NaN`` becomes ``null``.
@@ -123,6 +124,7 @@ class StrictPacket(Packet):
     """
 
     limits: ClassVar[Limits] = Limits()
+    _reads_empty: ClassVar[bool] = True
 
     def encode(self) -> Any:
         """Return the text of a packet, or a list of its text and its attachments.

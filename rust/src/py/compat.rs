@@ -272,7 +272,7 @@ impl CompatPacket {
         slf.setattr(count, 0)?;
         slf.setattr(pyo3::intern!(py, "attachments"), PyList::empty(py))?;
         if let Some(encoded) = encoded_packet
-            && encoded.is_truthy()?
+            && (encoded.is_truthy()? || is_set(slf, pyo3::intern!(py, "_reads_empty"))?)
         {
             let announced = slf.call_method1(pyo3::intern!(py, "decode"), (encoded,))?;
             if announced.is_truthy()? {
