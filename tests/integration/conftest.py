@@ -44,7 +44,7 @@ async def eventually(
     done: Callable[[], object],
     explain: Callable[[], object] = lambda: "not yet",
     *,
-    seconds: float = 3,
+    seconds: float = 15,
 ) -> None:
     """Wait until the server has noticed something that it tells nobody."""
     end = asyncio.get_running_loop().time() + seconds

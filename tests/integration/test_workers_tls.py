@@ -140,6 +140,7 @@ def serving(authority: trustme.CA, folder: Path, *options: str) -> Iterator[Serv
     command = [sys.executable, "-m", "uvicorn", "program:app", "--workers", str(WORKERS)]
     command += ["--ssl-keyfile", "key", "--ssl-certfile", "certificate"]
     command += ["--port", str(port), "--log-level", "warning", *options]
+    command += ["--timeout-worker-healthcheck", "60"]  # on a busy machine none is to be replaced
     environment = os.environ | {"ROOMCAST_WORKERS": str(folder / "workers")}
     context = ssl.create_default_context(cafile=str(folder / "authority"))
     process = subprocess.Popen(command, cwd=folder, env=environment)

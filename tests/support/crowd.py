@@ -21,7 +21,7 @@ DIRECT = "EIO=4&transport=websocket"
 GONE = (ConnectionError, asyncio.IncompleteReadError)
 """How a client learns that the server has ended its line."""
 
-PATIENCE = 5.0
+PATIENCE = 15.0
 """Seconds that anything may take that the server owes."""
 
 

@@ -12,7 +12,7 @@ __all__ = ["NEWEST", "ClientError", "OfficialClient", "OfficialClients"]
 NEWEST: Final = "socket.io-client"
 """The npm package of the newest client, as tests/package.json names it; older ones have aliases there."""
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 15.0
 """Seconds that an event may take which has to come."""
 
 

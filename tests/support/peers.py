@@ -19,7 +19,7 @@ __all__ = ["KINDS", "PeerProcess", "PeerServer", "missing"]
 
 KINDS: Final = ("node", "roomcast")
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 15.0
 """Seconds that something may take which has to come."""
 
 COMMANDS: Final = {

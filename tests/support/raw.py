@@ -25,7 +25,7 @@ __all__ = [
     "websocket",
 ]
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 15.0
 
 SEPARATOR: Final = "\x1e"
 
