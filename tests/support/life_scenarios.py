@@ -48,7 +48,7 @@ def child_scenarios(transport: str) -> list[Scenario]:
                         log("asked"),
                         ["do", ["socket", ["emit", "early", 1]]],
                         ["do", ["socket", ["join", "a"]]],
-                        ["wait", 0.15],
+                        ["wait", 0.6],
                         ["tell", "rooms", ["socket", "rooms"]],
                     ),
                 ],
@@ -77,7 +77,7 @@ def child_scenarios(transport: str) -> list[Scenario]:
                     SETTLE,
                     use(
                         ["do", ["socket", ["join", "a"]]],
-                        ["wait", 0.1],
+                        ["wait", 0.4],
                         ["refuse", "no", {"code": 1}],
                     ),
                     on("connection", log("never")),
@@ -98,7 +98,7 @@ def child_scenarios(transport: str) -> list[Scenario]:
                 ["io", on("new_namespace", log("new"))],
                 [
                     "io",
-                    ["of", {"predicate": [log("asked"), ["wait", 0.1], ["allow", True]]}],
+                    ["of", {"predicate": [log("asked"), ["wait", 0.4], ["allow", True]]}],
                     ["as", "parent"],
                     SETTLE,
                     on("connection", log("connection")),
@@ -309,8 +309,8 @@ LIFE_SCENARIOS: list[Scenario] = [
     ),
     Scenario(
         "a second CONNECT while the first one waits",
-        [["io", use(["wait", 0.1])], ["io", on("connection", log("connection"))]],
-        [("begin", "ann/"), ("wait", 0.05), ("raw", "ann/", '0{"name":"ann"}'), ("wait", 0.3)],
+        [["io", use(["wait", 0.4])], ["io", on("connection", log("connection"))]],
+        [("begin", "ann/"), ("wait", 0.05), ("raw", "ann/", '0{"name":"ann"}'), ("wait", 0.8)],
         differs={
             "ann/": (
                 [["disconnect", "transport close", True]],
